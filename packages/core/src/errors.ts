@@ -61,7 +61,11 @@ export class GuestError extends PolyvisorError {
   /** The last lines that the guest or the script wrote. */
   readonly transcript: string | undefined;
 
-  constructor(code: string, message: string, details: ErrorDetails & { readonly transcript?: string | undefined } = {}) {
+  constructor(
+    code: string,
+    message: string,
+    details: ErrorDetails & { readonly transcript?: string | undefined } = {},
+  ) {
     super('guest', code, message, details);
     this.transcript = details.transcript;
   }

@@ -5,13 +5,32 @@
 export type Event =
   /** A step of the run begins or ends. Stages may run side by side; `stage` tells them apart. */
   | { readonly type: 'stage-start'; readonly stage: string; readonly title: string }
-  | { readonly type: 'stage-done'; readonly stage: string; readonly title: string; readonly seconds: number; readonly note?: string }
+  | {
+      readonly type: 'stage-done';
+      readonly stage: string;
+      readonly title: string;
+      readonly seconds: number;
+      readonly note?: string;
+    }
   | { readonly type: 'stage-failed'; readonly stage: string; readonly title: string; readonly seconds: number }
-  | { readonly type: 'progress'; readonly stage: string; readonly done: number; readonly total: number; readonly unit: 'bytes' | 'steps' }
+  | {
+      readonly type: 'progress';
+      readonly stage: string;
+      readonly done: number;
+      readonly total: number;
+      readonly unit: 'bytes' | 'steps';
+    }
   /** What a stage is waiting for right now. */
   | { readonly type: 'waiting'; readonly stage: string; readonly message: string }
   | { readonly type: 'log'; readonly level: LogLevel; readonly scope: string; readonly message: string }
-  | { readonly type: 'artifact'; readonly path: string; readonly format: string; readonly bytes: number; readonly stored: number; readonly sha256?: string };
+  | {
+      readonly type: 'artifact';
+      readonly path: string;
+      readonly format: string;
+      readonly bytes: number;
+      readonly stored: number;
+      readonly sha256?: string;
+    };
 
 export type LogLevel = 'debug' | 'info' | 'warn';
 
@@ -30,7 +49,13 @@ export function createLogger(emit: Emit, scope: string): Logger {
 }
 
 /** Runs one stage, emitting its start and its end with the time it took. `note` of the result's end comes from `describe`. */
-export async function stage<T>(emit: Emit, name: string, title: string, work: () => Promise<T>, describe?: (result: T) => string): Promise<T> {
+export async function stage<T>(
+  emit: Emit,
+  name: string,
+  title: string,
+  work: () => Promise<T>,
+  describe?: (result: T) => string,
+): Promise<T> {
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
   emit({ type: 'stage-start', stage: name, title });

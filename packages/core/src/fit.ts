@@ -4,10 +4,16 @@ import { SECTOR_SIZE } from './disk.js';
 import { DefinitionError } from './errors.js';
 
 /** Refuses a disk that a format cannot hold, before anything is written. */
-export function assertFits(converter: { readonly id: string; readonly capabilities: ConverterCapabilities }, size: number): void {
+export function assertFits(
+  converter: { readonly id: string; readonly capabilities: ConverterCapabilities },
+  size: number,
+): void {
   const { maxSize, sizeMultiple } = converter.capabilities;
   if (!Number.isSafeInteger(size) || size <= 0 || size % SECTOR_SIZE !== 0) {
-    throw new DefinitionError('disk-size-invalid', `a disk must have a size that is a positive multiple of ${SECTOR_SIZE} bytes, this one has ${size}`);
+    throw new DefinitionError(
+      'disk-size-invalid',
+      `a disk must have a size that is a positive multiple of ${SECTOR_SIZE} bytes, this one has ${size}`,
+    );
   }
   if (roundUp(size, sizeMultiple) > maxSize) {
     throw new DefinitionError(

@@ -19,13 +19,20 @@ export function byteSize(): z.ZodType<number, string | number> {
   return z.union([z.string(), z.number()]).transform((value, context) => {
     const bytes = parseByteSize(value);
     if (bytes !== undefined) return bytes;
-    context.addIssue({ code: 'custom', message: `not a size: ${JSON.stringify(value)}; write bytes, or a number with k, M, G or T, such as 64k` });
+    context.addIssue({
+      code: 'custom',
+      message: `not a size: ${JSON.stringify(value)}; write bytes, or a number with k, M, G or T, such as 64k`,
+    });
     return z.NEVER;
   });
 }
 
 /** Checks options against a plugin's schema. Throws one `DefinitionError` that lists every problem; `where` names the place they came from. */
-export function parseOptions<Schema extends z.ZodType>(where: string, schema: Schema, options: unknown): z.output<Schema> {
+export function parseOptions<Schema extends z.ZodType>(
+  where: string,
+  schema: Schema,
+  options: unknown,
+): z.output<Schema> {
   const result = schema.safeParse(options ?? {});
   if (result.success) return result.data;
   const issues: Issue[] = result.error.issues.map((issue) => ({

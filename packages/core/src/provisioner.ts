@@ -7,7 +7,12 @@ import type { Identity } from './identity.js';
 /** Whether something can work on this machine, found out without side effects. */
 export type Probe =
   | { readonly usable: true; readonly version: string; readonly notes?: readonly string[] }
-  | { readonly usable: false; readonly reason: string; readonly hint: string; readonly debianPackages?: readonly string[] };
+  | {
+      readonly usable: false;
+      readonly reason: string;
+      readonly hint: string;
+      readonly debianPackages?: readonly string[];
+    };
 
 export interface ProvisionerCapabilities {
   readonly architectures: readonly Architecture[];

@@ -1,0 +1,106 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import type { ByteSource, DiskSource, ImageFile } from './disk.js';
+import { DefinitionError, FormatError } from './errors.js';
+import { dataExtents } from './holes.js';
+import { ioError } from './io-error.js';
+
+/** Opens a regular file or a block device for reading. The caller disposes it. */
+export async function openImageFile(path: string): Promise<ImageFile> {
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(path, 'r');
+    const stats = await handle.stat();
+    if (!stats.isFile() && !stats.isBlockDevice()) {
+      throw new DefinitionError(
+        'not-a-file',
+        `${path} is ${stats.isDirectory() ? 'a directory' : 'neither a file nor a block device'}, an image is wanted`,
+      );
+    }
+    const size = stats.isFile() ? stats.size : await deviceSize(handle);
+    return fileSource(handle, path, size);
+  } catch (error) {
+    await handle?.close();
+    throw ioError(error, `cannot open ${path}`);
+  }
+}
+
+function fileSource(handle: FileHandle, path: string, size: number): ImageFile {
+  return {
+    path,
+    size,
+    extents: (signal) => dataExtents(handle.fd, size, signal),
+    read: async (into, offset) => {
+      let done = 0;
+      while (done < into.length) {
+        const { bytesRead } = await handle
+          .read(into, done, into.length - done, offset + done)
+          .catch((error: unknown) => {
+            throw ioError(error, `cannot read ${into.length} bytes at offset ${offset} of ${path}`);
+          });
+        if (bytesRead === 0) {
+          throw new FormatError('file-truncated', 'the file ends too early', {
+            file: path,
+            offset: offset + done,
+            expected: `${into.length - done} more bytes`,
+            found: 'the end of the file',
+          });
+        }
+        done += bytesRead;
+      }
+    },
+    [Symbol.asyncDispose]: () => handle.close(),
+  };
+}
+
+/** A block device has no length in its inode; the last readable byte is found by bisection. */
+async function deviceSize(handle: FileHandle): Promise<number> {
+  const byte = new Uint8Array(1);
+  const readable = async (at: number) =>
+    (await handle.read(byte, 0, 1, at).catch(() => ({ bytesRead: 0 }))).bytesRead === 1;
+  let low = 0;
+  let high = Number.MAX_SAFE_INTEGER;
+  while (low < high) {
+    const middle = low + Math.floor((high - low) / 2);
+    if (await readable(middle)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** A part of other bytes, such as a disk inside an archive. Borrows them: disposing it does nothing. */
+export function windowOf(file: ImageFile, offset: number, size: number): ImageFile {
+  return {
+    path: file.path,
+    size,
+    async *extents(signal) {
+      for await (const extent of file.extents(signal)) {
+        const start = Math.max(extent.offset, offset);
+        const end = Math.min(extent.offset + extent.length, offset + size);
+        if (start < end) yield { offset: start - offset, length: end - start };
+      }
+    },
+    read: (into, at) => file.read(into, at + offset),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+/** The bytes of a file as a disk; a last sector that is cut short is filled up with zeros. Borrows the file. */
+export function rawDisk(file: ByteSource, size: number): DiskSource {
+  return {
+    size,
+    extents: (signal) => file.extents(signal),
+    read: async (into, offset) => {
+      const inFile = Math.max(0, Math.min(into.length, file.size - offset));
+      if (inFile > 0) await file.read(into.subarray(0, inFile), offset);
+      into.fill(0, inFile);
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+/** Bytes in the extents of a source: what a pass over it reads. */
+export async function dataSize(source: ByteSource, signal?: AbortSignal): Promise<number> {
+  let total = 0;
+  for await (const extent of source.extents(signal)) total += extent.length;
+  return total;
+}

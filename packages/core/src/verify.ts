@@ -1,0 +1,69 @@
+import type { DiskSource, Extent } from './disk.js';
+
+/** Bytes compared at once, from each side. */
+const CHUNK = 1024 * 1024;
+
+export interface CompareOptions {
+  readonly signal: AbortSignal;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+export type Comparison =
+  | { readonly equal: true }
+  /** `offset` of the first byte that differs, and what each side has there; a disk that is too short has zeros. */
+  | { readonly equal: false; readonly offset: number; readonly first: number; readonly second: number };
+
+/**
+ * Whether two disks have the same guest-visible content. One may be longer if its surplus is zero. Only what either
+ * side says may hold data is read.
+ */
+export async function compareDisks(
+  first: DiskSource,
+  second: DiskSource,
+  { signal, onProgress }: CompareOptions,
+): Promise<Comparison> {
+  const total = Math.max(first.size, second.size);
+  const a = new Uint8Array(CHUNK);
+  const b = new Uint8Array(CHUNK);
+  for await (const extent of union(first.extents(signal), second.extents(signal))) {
+    for (let at = extent.offset; at < extent.offset + extent.length; at += CHUNK) {
+      signal.throwIfAborted();
+      const length = Math.min(CHUNK, extent.offset + extent.length - at);
+      await Promise.all([readPadded(first, a.subarray(0, length), at), readPadded(second, b.subarray(0, length), at)]);
+      if (Buffer.compare(a.subarray(0, length), b.subarray(0, length)) !== 0) {
+        const position = a.findIndex((byte, index) => byte !== b[index]);
+        return { equal: false, offset: at + position, first: a[position] ?? 0, second: b[position] ?? 0 };
+      }
+      onProgress?.(at + length, total);
+    }
+  }
+  onProgress?.(total, total);
+  return { equal: true };
+}
+
+async function readPadded(disk: DiskSource, into: Uint8Array, offset: number): Promise<void> {
+  const inside = Math.max(0, Math.min(into.length, disk.size - offset));
+  if (inside > 0) await disk.read(into.subarray(0, inside), offset);
+  into.fill(0, inside);
+}
+
+/** Merges two ascending lists of extents into one. */
+async function* union(first: AsyncIterable<Extent>, second: AsyncIterable<Extent>): AsyncGenerator<Extent> {
+  const iterators = [first[Symbol.asyncIterator](), second[Symbol.asyncIterator]()] as const;
+  const heads = await Promise.all(iterators.map((iterator) => iterator.next()));
+  let current: { offset: number; end: number } | undefined;
+  for (;;) {
+    const [x, y] = heads as [IteratorResult<Extent>, IteratorResult<Extent>];
+    if (x.done && y.done) break;
+    const side: 0 | 1 = y.done || (!x.done && x.value.offset <= y.value.offset) ? 0 : 1;
+    const { offset, length } = (heads[side] as IteratorYieldResult<Extent>).value;
+    heads[side] = await iterators[side].next();
+    if (current !== undefined && offset <= current.end) {
+      current.end = Math.max(current.end, offset + length);
+    } else {
+      if (current !== undefined) yield { offset: current.offset, length: current.end - current.offset };
+      current = { offset, end: offset + length };
+    }
+  }
+  if (current !== undefined) yield { offset: current.offset, length: current.end - current.offset };
+}

@@ -1,1 +1,6 @@
-export {};
+import { definePlugin } from '@polyvisor/core';
+import { qcow2 } from './qcow2.js';
+
+export { qcow2 };
+
+export default definePlugin({ name: 'converter-qcow2', converters: [() => qcow2] });

@@ -1,0 +1,83 @@
+import type { Extent, ImageFile } from '@polyvisor/core';
+import { NOT_ALLOCATED, SECTOR, bitmapSectors } from './layout.js';
+import { readAt } from './read-footer.js';
+
+/** A dynamic disk whose table has been checked. */
+export interface BlockMap {
+  readonly file: ImageFile;
+  /** Of the virtual disk, in bytes. */
+  readonly size: number;
+  readonly blockSize: number;
+  /** See `readBlockTable`. */
+  readonly table: Buffer;
+}
+
+/** Fills `into` from the disk. What is not stored, or absent by its block's bitmap, is zero. */
+export async function readDynamic(map: BlockMap, into: Uint8Array, offset: number): Promise<void> {
+  const reads: Promise<void>[] = [];
+  for (let done = 0; done < into.length;) {
+    const within = (offset + done) % map.blockSize;
+    const length = Math.min(map.blockSize - within, into.length - done);
+    reads.push(readInBlock(map, into.subarray(done, done + length), (offset + done - within) / map.blockSize, within));
+    done += length;
+  }
+  await Promise.all(reads);
+}
+
+async function readInBlock(map: BlockMap, into: Uint8Array, index: number, within: number): Promise<void> {
+  const start = blockStart(map, index);
+  if (start === undefined) {
+    into.fill(0);
+    return;
+  }
+  const bitmapLength = bitmapSectors(map.blockSize) * SECTOR;
+  const [bitmap] = await Promise.all([
+    readAt(map.file, start, bitmapLength),
+    map.file.read(into, start + bitmapLength + within),
+  ]);
+  for (let sector = Math.floor(within / SECTOR); sector * SECTOR < within + into.length; sector++) {
+    const present = ((bitmap[sector >> 3] ?? 0) & (0x80 >> (sector & 7))) !== 0;
+    if (!present) into.fill(0, Math.max(0, sector * SECTOR - within), (sector + 1) * SECTOR - within);
+  }
+}
+
+/**
+ * The stored blocks, without the holes that the file has inside of them. The file's own extents come in ascending order
+ * and are read along with the table, so nothing is kept; a block that lies before its predecessor is given whole.
+ */
+export async function* dynamicExtents(map: BlockMap, signal?: AbortSignal): AsyncGenerator<Extent> {
+  const bitmapLength = bitmapSectors(map.blockSize) * SECTOR;
+  const stored = map.file.extents(signal)[Symbol.asyncIterator]();
+  try {
+    let part = await stored.next();
+    let passed = 0;
+    for (let index = 0; index * map.blockSize < map.size; index++) {
+      const start = blockStart(map, index);
+      if (start === undefined) continue;
+      const offset = index * map.blockSize;
+      const data = start + bitmapLength;
+      const end = data + Math.min(map.blockSize, map.size - offset);
+      if (data < passed) {
+        yield { offset, length: end - data };
+        continue;
+      }
+      passed = end;
+      while (!part.done && part.value.offset + part.value.length <= data) part = await stored.next();
+      while (!part.done && part.value.offset < end) {
+        const from = Math.max(part.value.offset, data);
+        const to = Math.min(part.value.offset + part.value.length, end);
+        yield { offset: offset + from - data, length: to - from };
+        if (to === end) break; // the rest of this part may be in the next block
+        part = await stored.next();
+      }
+    }
+  } finally {
+    await stored.return?.();
+  }
+}
+
+/** Offset of a block's bitmap in the file, in bytes; undefined when the block is not stored. */
+function blockStart(map: BlockMap, index: number): number | undefined {
+  const sector = map.table.readUInt32BE(index * 4);
+  return sector === NOT_ALLOCATED ? undefined : sector * SECTOR;
+}

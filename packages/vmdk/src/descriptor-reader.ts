@@ -1,0 +1,71 @@
+/** What a reader needs of a descriptor. */
+export interface Descriptor {
+  /** Hexadecimal digits, lower case. */
+  readonly contentId: string;
+  readonly adapterType: string | undefined;
+  readonly hardwareVersion: string | undefined;
+}
+
+/** Lines of a descriptor beyond which it is taken for something else; real ones have some thirty. */
+const MAX_LINES = 1000;
+
+const EXTENT = /^(?:RW|RDONLY|NOACCESS)\s+(\d{1,15})\s+([A-Z0-9]+)(?:\s+"([^"]*)")?/;
+const SETTING = /^([\w.]+)\s*=\s*(.*?)\s*$/;
+
+/**
+ * Reads the descriptor that is embedded in a stream-optimized disk of `capacity` sectors. Returns what is wrong with
+ * it, for people, when it describes anything else than that very file: other readers follow the names in it, to
+ * `/etc/passwd` if need be (CVE-2022-47951), so such a file is not let through to them.
+ */
+export function readDescriptor(text: string, capacity: number): Descriptor | string {
+  const lines = text.split(/\r?\n/, MAX_LINES + 1);
+  if (lines.length > MAX_LINES) return `the descriptor has more than ${MAX_LINES} lines`;
+  const settings = new Map<string, string>();
+  const extents: RegExpExecArray[] = [];
+  for (const line of lines.map((each) => each.trim())) {
+    if (line === '' || line.startsWith('#')) continue;
+    const extent = EXTENT.exec(line);
+    if (extent !== null) {
+      extents.push(extent);
+      continue;
+    }
+    const [, key, value] = SETTING.exec(line) ?? [];
+    if (key === undefined || value === undefined)
+      return `the descriptor has a line that is neither a setting nor an extent: ${JSON.stringify(line.slice(0, 60))}`;
+    if (settings.has(key)) return `the descriptor says ${key} twice`;
+    settings.set(key, value.replace(/^"(.*)"$/, '$1'));
+  }
+  return (
+    wrongIn(settings, extents, capacity) ?? {
+      contentId: (settings.get('CID') ?? '').toLowerCase(),
+      adapterType: settings.get('ddb.adapterType'),
+      hardwareVersion: settings.get('ddb.virtualHWVersion'),
+    }
+  );
+}
+
+function wrongIn(
+  settings: ReadonlyMap<string, string>,
+  extents: readonly RegExpExecArray[],
+  capacity: number,
+): string | undefined {
+  const version = settings.get('version');
+  if (version === undefined || !/^[123]$/.test(version))
+    return `the descriptor has version ${version ?? '(none)'}, 1 to 3 are known`;
+  const createType = settings.get('createType');
+  if (createType !== 'streamOptimized')
+    return `the descriptor says the disk is of type ${createType ?? '(none)'}, the header says it is a compressed stream`;
+  const parent = settings.get('parentCID') ?? 'ffffffff';
+  if (parent.toLowerCase() !== 'ffffffff' || settings.has('parentFileNameHint'))
+    return 'the disk is only the difference to a parent disk, which is not read';
+  const [extent] = extents;
+  if (extent === undefined || extents.length > 1)
+    return `the descriptor lists ${extents.length} extents, a stream has one`;
+  const [, sectors, type, name] = extent;
+  if (type !== 'SPARSE') return `the descriptor's extent is of type ${type ?? ''}, a stream has SPARSE`;
+  if (name !== undefined && /[/\\:]/.test(name))
+    return `the descriptor's extent names a path, ${JSON.stringify(name.slice(0, 60))}, a stream names only itself`;
+  if (Number(sectors) !== capacity)
+    return `the descriptor's extent has ${sectors ?? ''} sectors, the header ${capacity}`;
+  return undefined;
+}

@@ -1,1 +1,6 @@
-export {};
+import { definePlugin } from '@polyvisor/core';
+import { createQemuBooter } from './booter.js';
+
+export { createQemuBooter };
+
+export default definePlugin({ name: 'booter-qemu', booters: [(context) => createQemuBooter(context)] });

@@ -1,0 +1,54 @@
+import { EnvironmentError, type PluginContext } from '@polyvisor/core';
+import { describe, expect, it } from 'vitest';
+import { probeAcceleration } from './acceleration.js';
+
+function contextThat(run: PluginContext['run']): PluginContext {
+  const silent = () => undefined;
+  return {
+    log: { debug: silent, info: silent, warn: silent },
+    run,
+    start: () => {
+      throw new Error('nothing is started here');
+    },
+  };
+}
+
+const signal = () => new AbortController().signal;
+
+describe('probeAcceleration', () => {
+  it('takes KVM when the test guest ran to its end', async () => {
+    const context = contextThat((_command, args, options) => {
+      expect(args).toContain('kvm');
+      expect(options?.acceptExitCodes).toEqual([33]);
+      return Promise.resolve({ exitCode: 33, stdout: '', stderr: '' });
+    });
+    expect(await probeAcceleration(context, signal())).toEqual({ accelerator: 'kvm', description: 'kvm' });
+  });
+
+  it('falls back with the reason when the guest hangs, as under emulated KVM', async () => {
+    const context = contextThat(() => Promise.reject(new EnvironmentError('command-timeout', 'killed')));
+    const { accelerator, description } = await probeAcceleration(context, signal());
+    expect(accelerator).toBe('tcg');
+    expect(description).toBe('tcg (kvm: a test guest did not finish within 2.5 s)');
+  });
+
+  it("falls back with QEMU's reason when it refuses", async () => {
+    const words =
+      'Could not access KVM kernel module: No such file or directory\nqemu-system-x86_64: failed to initialize kvm: No such file or directory';
+    const context = contextThat(() =>
+      Promise.reject(new EnvironmentError('command-failed', `qemu-system-x86_64 ended with exit code 1:\n${words}`)),
+    );
+    expect((await probeAcceleration(context, signal())).description).toBe(
+      'tcg (kvm: Could not access KVM kernel module: No such file or directory)',
+    );
+  });
+
+  it('passes a cancellation on', async () => {
+    const cancel = new AbortController();
+    const context = contextThat(() => {
+      cancel.abort(new Error('enough'));
+      return Promise.reject(new Error('enough'));
+    });
+    await expect(probeAcceleration(context, cancel.signal)).rejects.toThrow('enough');
+  });
+});

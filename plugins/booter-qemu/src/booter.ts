@@ -1,0 +1,187 @@
+import {
+  GuestError,
+  EnvironmentError,
+  type Booter,
+  type BootJob,
+  type BootReport,
+  type PluginContext,
+  type Probe,
+} from '@polyvisor/core';
+import { probeAcceleration, QEMU, type Acceleration } from './acceleration.js';
+import { BUS_NAMES, machineArguments, type Bus } from './arguments.js';
+import { findUefi, prepareUefi } from './firmware.js';
+import { Machine, RESTARTS_ALLOWED, type Outcome } from './machine.js';
+
+/** How much longer a guest takes without hardware acceleration, at most. */
+const EMULATION_FACTOR = 8;
+
+/** Lines of the console that an error shows. */
+const TAIL = 12;
+
+/** How often the last line of the console is reported as what the boot waits for, in milliseconds. */
+const REPORT_INTERVAL = 1000;
+
+const QMP_SOCKET = 'qmp.sock';
+
+/** Boots images with `qemu-system-x86_64`: every write goes to an overlay that is gone when QEMU ends. */
+export function createQemuBooter(context: PluginContext): Booter {
+  let acceleration: Promise<Acceleration> | undefined;
+  // Asked once: the answer does not change while the process lives. A cancelled probe is no answer.
+  const accelerate = (signal: AbortSignal): Promise<Acceleration> => {
+    acceleration ??= probeAcceleration(context, signal).catch((error: unknown) => {
+      acceleration = undefined;
+      throw error;
+    });
+    return acceleration;
+  };
+  return {
+    id: 'qemu',
+    summary: 'boots images in QEMU, with KVM where it works',
+    capabilities: { architectures: ['x86_64'], firmware: ['bios', 'uefi'], buses: BUS_NAMES },
+    probe: (signal) => probe(context, accelerate, signal),
+    boot: async (job) => boot(context, await accelerate(job.signal), job),
+  };
+}
+
+async function probe(
+  context: PluginContext,
+  accelerate: (signal: AbortSignal) => Promise<Acceleration>,
+  signal: AbortSignal,
+): Promise<Probe> {
+  let version: string;
+  try {
+    const { stdout } = await context.run(QEMU, ['--version'], { signal, timeout: 10_000 });
+    version = /version (\S+)/.exec(stdout)?.[1] ?? 'unknown';
+  } catch (error) {
+    signal.throwIfAborted();
+    return {
+      usable: false,
+      reason: `${QEMU} does not run: ${error instanceof Error ? error.message : String(error)}`,
+      hint: 'install QEMU (Debian: `apt-get install qemu-system-x86 ovmf`), or build without the boot check',
+      debianPackages: ['qemu-system-x86', 'ovmf'],
+    };
+  }
+  const uefi = await findUefi();
+  return {
+    usable: true,
+    version,
+    notes: [
+      `acceleration: ${(await accelerate(signal)).description}`,
+      uefi === undefined
+        ? 'UEFI: no firmware found; install OVMF (Debian: `apt-get install ovmf`)'
+        : `UEFI: ${uefi.code}`,
+    ],
+  };
+}
+
+async function boot(
+  context: PluginContext,
+  { accelerator, description }: Acceleration,
+  job: BootJob,
+): Promise<BootReport> {
+  job.signal.throwIfAborted();
+  if (job.architecture !== 'x86_64') {
+    throw new EnvironmentError(
+      'architecture-unsupported',
+      `${job.path} is for ${job.architecture}, and this booter runs x86_64 guests only`,
+      {
+        hint: 'build without the boot check (`--boot none`)',
+      },
+    );
+  }
+  const bus = knownBus(job.bus);
+  const uefi = job.firmware === 'uefi' ? await prepareUefi(job.workDir) : undefined;
+  const timeout = accelerator === 'tcg' ? job.timeout * EMULATION_FACTOR : job.timeout;
+  const args = machineArguments({
+    node: job.node,
+    bus,
+    accelerator,
+    firmware: job.firmware,
+    uefi,
+    cpus: job.cpus,
+    memory: job.memory,
+    qmpSocket: QMP_SOCKET,
+  });
+  context.log.debug(`${QEMU} ${args.join(' ')}`);
+  const started = performance.now();
+  const files = { workDir: job.workDir, qmpSocket: QMP_SOCKET, consoleLog: job.consoleLog };
+  await using machine = await Machine.start(context, args, files, job.signal);
+  const reporter = setInterval(() => {
+    const message = machine.console.tail(1)[0];
+    if (message !== undefined) job.emit({ type: 'waiting', stage: 'boot', message });
+  }, REPORT_INTERVAL);
+  try {
+    const outcome = await machine.outcome(job.expect, timeout, job.signal);
+    if (outcome.kind === 'matched')
+      return { duration: Math.round(performance.now() - started), matched: outcome.line, acceleration: description };
+    const picture = job.consoleLog.replace(/\.[^./]*$/, '') + '.png';
+    const pictured = await machine.screenshot(picture);
+    throw failure(outcome, job, machine.console.tail(TAIL), timeout, description, pictured ? picture : undefined);
+  } finally {
+    clearInterval(reporter);
+  }
+}
+
+function knownBus(name: string | undefined): Bus {
+  const bus = BUS_NAMES.find((known) => known === (name ?? BUS_NAMES[0]));
+  if (bus === undefined) {
+    throw new EnvironmentError('bus-unsupported', `QEMU is not asked for a disk controller called “${name}”`, {
+      hint: `choose one of ${BUS_NAMES.join(', ')}`,
+    });
+  }
+  return bus;
+}
+
+function failure(
+  outcome: Exclude<Outcome, { kind: 'matched' }>,
+  job: BootJob,
+  tail: readonly string[],
+  timeout: number,
+  acceleration: string,
+  picture: string | undefined,
+): GuestError {
+  const { code, what, hint } = explain(outcome, timeout, acceleration);
+  const where = [`console log: ${job.consoleLog}`, ...(picture === undefined ? [] : [`screenshot: ${picture}`])].join(
+    ', ',
+  );
+  const last =
+    tail.length === 0
+      ? 'the console stayed empty'
+      : `the console ended with:\n${tail.map((line) => `    ${line}`).join('\n')}`;
+  return new GuestError(code, `${job.path} did not boot under ${job.firmware.toUpperCase()}: ${what}; ${last}`, {
+    hint: `${hint} (${where})`,
+    transcript: tail.join('\n'),
+  });
+}
+
+function explain(
+  outcome: Exclude<Outcome, { kind: 'matched' }>,
+  timeout: number,
+  acceleration: string,
+): { code: string; what: string; hint: string } {
+  const look = 'look at the console log';
+  switch (outcome.kind) {
+    case 'timeout':
+      return {
+        code: 'boot-timeout',
+        what: `the expected text did not appear within ${Math.round(timeout / 1000)} s with ${acceleration}`,
+        hint: 'see whether the guest has a console on ttyS0 and a getty on it; allow more time with `--boot-timeout`',
+      };
+    case 'stuck':
+      return { code: 'boot-stuck', what: outcome.reason, hint: look };
+    case 'restarting':
+      return { code: 'boot-restarts', what: `the guest restarted more than ${RESTARTS_ALLOWED} times`, hint: look };
+    case 'ended':
+      return {
+        code: 'boot-ended',
+        what: `the guest switched itself off (${outcome.reason}) before the expected text appeared`,
+        hint: look,
+      };
+    case 'died':
+      return {
+        code: 'boot-qemu-died',
+        what: `QEMU ended by itself (${outcome.status})${outcome.words === '' ? '' : `, its last words: ${outcome.words}`}`,
+        hint: 'if QEMU could not open the image, check it with `polyvisor verify`',
+      };
+  }
+}

@@ -1,7 +1,5 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
-import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   EnvironmentError,
@@ -11,6 +9,7 @@ import {
   type RunResult,
   type StartOptions,
 } from '@polyvisor/core';
+import { execa, type ResultPromise } from 'execa';
 import { inject, injectable } from './injection.js';
 import { lineSplitter, tailOf } from './lines.js';
 import { endGroup, signalGroup } from './process-group.js';
@@ -173,7 +172,19 @@ function isProgram(path: string): boolean {
   }
 }
 
-type Child = ChildProcessByStdio<Writable, Readable, Readable> & { readonly pid: number };
+/** Our own bookkeeping of groups, output and cancellation takes the place of execa's, which knows single processes. */
+const EXECA = {
+  extendEnv: false,
+  detached: true,
+  cleanup: false,
+  reject: false,
+  buffer: false,
+  stdin: 'pipe',
+  stdout: 'pipe',
+  stderr: 'pipe',
+} as const;
+
+type Child = ResultPromise<typeof EXECA> & { readonly pid: number };
 
 function spawnGroup(
   command: string,
@@ -182,27 +193,12 @@ function spawnGroup(
   env: Readonly<Record<string, string>>,
   cwd: string | undefined,
 ): Child {
-  const failed = (cause: unknown) =>
-    new EnvironmentError('command-failed', `cannot start ${program}: ${String(cause)}`, {
-      hint: 'check its rights, its working directory and the limits of this machine (`ulimit -a`)',
-      cause,
-    });
-  let child: ChildProcessByStdio<Writable, Readable, Readable>;
-  try {
-    child = spawn(program, args, {
-      argv0: command,
-      env,
-      detached: true,
-      stdio: 'pipe',
-      ...(cwd === undefined ? {} : { cwd }),
-    });
-  } catch (error) {
-    throw failed(error);
-  }
-  child.on('error', () => undefined); // told by the missing process number, here
+  const child = execa(program, args, { ...EXECA, argv0: command, env, ...(cwd === undefined ? {} : { cwd }) });
   child.stdin.on('error', () => undefined); // a command may end without reading its input
-  if (child.pid === undefined) throw failed(`no process was made${cwd === undefined ? '' : ` in ${cwd}`}`);
-  return child as Child;
+  if (child.pid !== undefined) return child as Child;
+  throw new EnvironmentError('command-failed', `cannot start ${program}${cwd === undefined ? '' : ` in ${cwd}`}`, {
+    hint: 'check its rights, its working directory and the limits of this machine (`ulimit -a`)',
+  });
 }
 
 /** The last lines of what a command said, on stderr if it said anything there. */

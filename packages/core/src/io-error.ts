@@ -24,7 +24,10 @@ const REASONS: Readonly<Record<string, { readonly code: string; readonly text: s
     hint: 'check the owner and the mode of the file and its directories',
   },
   ENOENT: { code: 'file-missing', text: 'there is no such file', hint: 'check the path' },
-  ENOTDIR: { code: 'file-missing', text: 'a part of the path is not a directory', hint: 'check the path' },
+  ENOTDIR: { code: 'not-a-directory', text: 'a part of the path is a file', hint: 'check the path' },
+  EEXIST: { code: 'not-a-directory', text: 'a part of the path is a file', hint: 'check the path' },
+  ENAMETOOLONG: { code: 'name-too-long', text: 'the name is too long', hint: 'choose a shorter one' },
+  ELOOP: { code: 'file-missing', text: 'the links in the path go round in circles', hint: 'check the path' },
   EIO: { code: 'device-error', text: 'the device reported an error', hint: 'see the kernel log (`dmesg`)' },
 };
 

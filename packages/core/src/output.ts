@@ -31,8 +31,8 @@ export async function createOutput(path: string, force: boolean): Promise<Output
   let handle: FileHandle;
   try {
     await mkdir(directory, { recursive: true });
+    await removeStaleParts(directory, basename(path)); // first: it may put a file back
     await refuseExisting(path, force);
-    await removeStaleParts(directory, basename(path));
     handle = await open(partPath, 'wx+');
   } catch (error) {
     throw ioError(error, `cannot create ${path}`);

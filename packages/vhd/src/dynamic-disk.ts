@@ -37,7 +37,7 @@ async function readInBlock(map: BlockMap, into: Uint8Array, index: number, withi
   ]);
   for (let sector = Math.floor(within / SECTOR); sector * SECTOR < within + into.length; sector++) {
     const present = ((bitmap[sector >> 3] ?? 0) & (0x80 >> (sector & 7))) !== 0;
-    if (!present) into.fill(0, Math.max(0, sector * SECTOR - within), (sector + 1) * SECTOR - within);
+    if (!present) into.subarray(Math.max(0, sector * SECTOR - within), (sector + 1) * SECTOR - within).fill(0);
   }
 }
 

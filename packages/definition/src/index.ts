@@ -1,1 +1,15 @@
-export {};
+export type { DocumentPath } from './document.js';
+export { showPath } from './document.js';
+export type { CreateOptions } from './create.js';
+export { createDefinition } from './create.js';
+export type { FoundDefinition } from './find.js';
+export { DEFINITION_FILE, findDefinition, listDefinitions } from './find.js';
+export type { DefinitionInputs, InputFile } from './inputs.js';
+export { definitionInputs } from './inputs.js';
+export type { BootCheck, Definition, InputReference, LoadOptions, Requested } from './load.js';
+export { loadDefinition } from './load.js';
+export { createRedactor, redact, SHORTEST_SECRET } from './redact.js';
+export { definitionSchema, SCHEMA_ID } from './schema.js';
+export { escapeText } from './substitute.js';
+export { didYouMean, suggest } from './suggest.js';
+export { ENVIRONMENT_PREFIX, parseVariables } from './variables.js';

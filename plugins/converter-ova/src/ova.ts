@@ -1,0 +1,23 @@
+import { defineConverter } from '@polyvisor/core';
+import { GRAIN_SIZE, MAX_CAPACITY } from '@polyvisor/vmdk';
+import { ovaOptions } from './options.js';
+import { detectOva, openOva, ovaBlockNode } from './reader.js';
+import { OvaWriter } from './writer.js';
+
+export const ova = defineConverter({
+  id: 'ova',
+  extension: '.ova',
+  summary: 'An appliance to import into VMware or VirtualBox: OVF descriptor, manifest, compressed VMDK',
+  capabilities: {
+    order: 'random',
+    maxSize: MAX_CAPACITY,
+    sizeMultiple: GRAIN_SIZE,
+    compression: ['deflate'],
+    hypervisors: ['VMware ESXi', 'VMware Workstation', 'VMware Fusion', 'VirtualBox'],
+  },
+  options: ovaOptions,
+  detect: detectOva,
+  create: (job) => Promise.resolve().then(() => new OvaWriter(job)),
+  open: openOva,
+  blockNode: ovaBlockNode,
+});

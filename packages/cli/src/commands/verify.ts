@@ -1,0 +1,94 @@
+import { compareDisks, dataSize, type DiskSource, formatBytes, stage } from '@polyvisor/core';
+import { type Image, openImage } from '../image.js';
+import { readPartitions } from '../partitions.js';
+import { collect, type Configure } from '../program.js';
+import type { Session } from '../session.js';
+
+/** Bytes read at once. */
+const CHUNK = 1024 * 1024;
+
+export const configure: Configure = (command, session) => {
+  command
+    .argument('<image>', 'disk image to read')
+    .argument('[other]', 'disk image to compare it with')
+    .option('--from <format>', 'format of the image, given again for the other one, instead of recognising it', collect)
+    .addHelpText(
+      'after',
+      `
+With one image, every byte that it holds is read through the reader of its format. With two, their disks are compared as
+a guest sees them, whatever their formats; one may be longer where its surplus is zero. Exit code 1: they differ.
+
+Examples:
+  $ polyvisor verify disk.vhd
+  $ polyvisor verify disk.raw disk.ova`,
+    )
+    .action(async (path, otherPath, { from = [] }) => {
+      const run = session();
+      await using image = await openImage(run, path, from[0]);
+      if (otherPath === undefined) return await readAll(run, image);
+      await using other = await openImage(run, otherPath, from[1]);
+      return await compare(run, image, other); // before the images are closed
+    });
+};
+
+async function readAll(run: Session, { path, converter, disk }: Image): Promise<void> {
+  const total = await dataSize(disk, run.signal);
+  await stage(run.emit, 'verify', `reading ${path}`, () => readData(disk, total, run));
+  run.answer(
+    { command: 'verify', path, format: converter.id, size: disk.size, read: total, readable: true },
+    `${path}: ${converter.id}, ${formatBytes(disk.size)}; all ${formatBytes(total)} of its data can be read`,
+  );
+}
+
+async function readData(disk: DiskSource, total: number, { signal, emit }: Session): Promise<void> {
+  const buffer = new Uint8Array(CHUNK);
+  let done = 0;
+  for await (const { offset, length } of disk.extents(signal)) {
+    for (let at = 0; at < length; at += CHUNK) {
+      signal.throwIfAborted();
+      const part = buffer.subarray(0, Math.min(CHUNK, length - at));
+      await disk.read(part, offset + at);
+      done += part.length;
+      emit({ type: 'progress', stage: 'verify', done, total, unit: 'bytes' });
+    }
+  }
+}
+
+async function compare(run: Session, image: Image, other: Image): Promise<void> {
+  const result = await stage(run.emit, 'verify', `comparing ${image.path} with ${other.path}`, () =>
+    compareDisks(image.disk, other.disk, {
+      signal: run.signal,
+      onProgress: (done, total) => run.emit({ type: 'progress', stage: 'verify', done, total, unit: 'bytes' }),
+    }),
+  );
+  const sides = [image, other].map(({ path, converter, disk }) => ({ path, format: converter.id, size: disk.size }));
+  if (result.equal) {
+    const surplus = Math.abs(image.disk.size - other.disk.size);
+    const note = surplus === 0 ? '' : `; one is ${formatBytes(surplus)} longer, all of it zero`;
+    return run.answer({ command: 'verify', images: sides, equal: true }, `the same disk${note}`);
+  }
+  run.answeredNo = true;
+  const place = await placeOf(image.disk, result.offset);
+  run.answer(
+    {
+      command: 'verify',
+      images: sides,
+      equal: false,
+      offset: result.offset,
+      first: result.first,
+      second: result.second,
+    },
+    `the disks differ, first at byte ${result.offset}${place}: ${hex(result.first)} in ${image.path}, ${hex(result.second)} in ${other.path}`,
+  );
+}
+
+async function placeOf(disk: DiskSource, offset: number): Promise<string> {
+  if (offset >= disk.size) return ', behind the end of the first one';
+  const { partitions } = await readPartitions(disk);
+  const inside = partitions.filter(({ start, size }) => offset >= start && offset < start + size).at(-1);
+  return inside === undefined ? '' : ` (in partition ${inside.number}, ${inside.type})`;
+}
+
+function hex(byte: number): string {
+  return `0x${byte.toString(16).padStart(2, '0')}`;
+}

@@ -1,0 +1,53 @@
+import { reportLines, reportOf } from './error-report.js';
+import { ExitCode, Interruption } from './exit-code.js';
+import { run } from './run.js';
+
+/**
+ * The process around a run. The first signal ends the run through its AbortSignal and waits for it to clean up; the
+ * second one ends the process at once (the host's watchdog still kills what runs, the next run removes the rest).
+ */
+const stop = new AbortController();
+
+function onSignal(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP'): void {
+  const code = signal === 'SIGINT' ? ExitCode.interrupted : ExitCode.terminated;
+  if (stop.signal.aborted) process.exit(code);
+  process.stderr.write(`\n${signal}: stopping and cleaning up; once more to leave at once\n`);
+  stop.abort(new Interruption(`ended by ${signal}; nothing was left behind`, code));
+}
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => onSignal(signal));
+
+/** Whoever read our output is gone (`| head`): end the run, quietly. */
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    if (stream === process.stdout)
+      stop.abort(new Interruption('the reader of the output is gone', ExitCode.outputClosed));
+  });
+}
+
+function onBug(error: unknown): void {
+  const report = reportOf(error);
+  process.stderr.write(
+    `${[...reportLines(report), `error: ${report.message}`, `hint: ${report.hint ?? ''}`].join('\n')}\n`,
+  );
+  process.exit(ExitCode.bug);
+}
+process.on('uncaughtException', onBug);
+process.on('unhandledRejection', onBug);
+
+const code = await run(process.argv.slice(2), {
+  stdout: process.stdout,
+  stderr: process.stderr,
+  cwd: process.cwd(),
+  env: process.env,
+  signal: stop.signal,
+});
+
+// A pipe takes what was written later than this line; leaving before that would cut the output short.
+await Promise.all(
+  [process.stdout, process.stderr].map(
+    (stream) => new Promise<void>((done) => (stream.writable ? stream.write('', () => done()) : done())),
+  ),
+);
+process.exit(code);

@@ -1,0 +1,11 @@
+import { createJsonRenderer } from './json.js';
+import { createPlainRenderer } from './plain.js';
+import type { Renderer, RenderOptions } from './renderer.js';
+import { createTtyRenderer } from './tty.js';
+
+/** Whoever reads decides: a program, a person at a terminal, or a log. */
+export function createRenderer(options: RenderOptions, json: boolean, env: NodeJS.ProcessEnv): Renderer {
+  if (json) return createJsonRenderer(options);
+  const live = options.stderr.isTTY === true && env['TERM'] !== 'dumb' && !env['CI'];
+  return live ? createTtyRenderer(options) : createPlainRenderer(options);
+}

@@ -1,0 +1,86 @@
+import type { Emit } from '@polyvisor/core';
+import type { Host, Project } from '@polyvisor/host';
+import type { Io } from './io.js';
+import { createRenderer } from './render/create.js';
+import type { Renderer } from './render/renderer.js';
+import { OWN_PACKAGE } from './version.js';
+
+/** Options that every command understands. */
+export interface GlobalOptions {
+  readonly plugin?: readonly string[] | undefined;
+  readonly pluginDiscovery: boolean;
+  readonly json?: boolean | undefined;
+  readonly quiet?: boolean | undefined;
+  readonly verbose?: boolean | undefined;
+  readonly color: boolean;
+}
+
+/** One run of one command: what it works with and where its answer goes. */
+export interface Session extends AsyncDisposable {
+  readonly io: Io;
+  readonly signal: AbortSignal;
+  readonly emit: Emit;
+  readonly renderer: Renderer;
+  /** The nearest `polyvisor.yaml`, or its defaults. Read once. */
+  project(): Promise<Project>;
+  /** The plugins, loaded when first asked for and stopped when the session ends. */
+  host(): Promise<Host>;
+  /** From now on these values are shown nowhere. */
+  hide(secrets: readonly string[]): Promise<void>;
+  /** Gives the answer: a value for machines, a text for people. */
+  answer(value: object, text: string): void;
+  /** The question was answered with no: exit code 1. */
+  answeredNo: boolean;
+}
+
+/** Loading the host takes longer than printing help, so it is left until it is wanted. */
+export function createSession(io: Io, options: GlobalOptions): Session {
+  let redact = (text: string) => text;
+  let project: Promise<Project> | undefined;
+  let host: Promise<Host> | undefined;
+  const { env } = io;
+  const renderer = createRenderer(
+    {
+      stdout: io.stdout,
+      stderr: io.stderr,
+      verbosity: options.quiet ? 'quiet' : options.verbose ? 'verbose' : 'normal',
+      color: options.color && !env['NO_COLOR'] && (io.stderr.isTTY === true || Boolean(env['FORCE_COLOR'])),
+      redact: (text) => redact(text),
+      now: Date.now,
+    },
+    options.json === true,
+    env,
+  );
+  const emit: Emit = (event) => renderer.event(event);
+  const readProjectOnce = () => (project ??= import('@polyvisor/host').then(({ readProject }) => readProject(io.cwd)));
+  const loadHost = async () => {
+    const { createHost } = await import('@polyvisor/host');
+    return createHost({
+      cwd: io.cwd,
+      project: await readProjectOnce(),
+      plugins: options.plugin ?? [],
+      discovery: options.pluginDiscovery,
+      official: OWN_PACKAGE,
+      environment: env,
+      emit,
+    });
+  };
+  return {
+    io,
+    signal: io.signal,
+    emit,
+    renderer,
+    project: readProjectOnce,
+    host: () => (host ??= loadHost()),
+    hide: async (secrets) => {
+      const { createRedactor } = await import('@polyvisor/definition');
+      redact = createRedactor(secrets);
+    },
+    answer: (value, text) => renderer.result(value, text),
+    answeredNo: false,
+    [Symbol.asyncDispose]: async () => {
+      renderer.close();
+      await (await host?.catch(() => undefined))?.[Symbol.asyncDispose]();
+    },
+  };
+}

@@ -12,7 +12,7 @@ const arrows = {
   'type:app': ['type:core', 'type:definition', 'type:engine', 'type:host'],
   'type:testkit': ['type:core'],
   'type:plugin': ['type:core', 'type:format'],
-  'type:tool': ['type:tool'],
+  'type:tool': ['type:core', 'type:testkit', 'type:tool'],
 };
 
 function boundaries(extraTags = []) {
@@ -79,7 +79,6 @@ export default tseslint.config(
     plugins: { '@nx': nx },
     linterOptions: { reportUnusedDisableDirectives: 'error' },
     rules: {
-      '@nx/enforce-module-boundaries': boundaries(),
       'no-restricted-syntax': ['error', ...erasable],
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
       eqeqeq: ['error', 'always', { null: 'ignore' }],
@@ -100,6 +99,7 @@ export default tseslint.config(
     files: sources,
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
+      '@nx/enforce-module-boundaries': boundaries(),
       'no-restricted-syntax': ['error', ...erasable, noDefaultExport],
       'no-restricted-imports': ['error', { paths: keepsTheHostReplaceable }],
       '@typescript-eslint/no-floating-promises': 'error',

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { EnvironmentProblem, say } from './messages.mjs';
 import { capture, interrupted } from './process.mjs';
 import { workspaces } from './workspaces.mjs';
@@ -24,7 +23,7 @@ const APT_ENVIRONMENT = [
 export async function ensureDebianPackages(purposes) {
   const wanted = declaredPackages(purposes);
   if (wanted.length === 0) return;
-  if (!existsSync('/usr/bin/dpkg-query') || !existsSync('/usr/bin/apt-get')) {
+  if (!(await isDebian())) {
     say(
       `this is not a Debian system; what is needed is in these packages of Debian, under whatever name it has here: ${wanted.join(' ')}`,
     );
@@ -48,6 +47,12 @@ export function declaredPackages(purposes, root = '.') {
     purposes.flatMap((purpose) => manifest.polyvisor?.debianPackages?.[purpose] ?? []),
   );
   return [...new Set(names)].sort();
+}
+
+async function isDebian() {
+  return (
+    (await capture('dpkg-query', ['--version'])).code === 0 && (await capture('apt-get', ['--version'])).code === 0
+  );
 }
 
 async function notInstalled(names) {

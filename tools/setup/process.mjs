@@ -28,6 +28,11 @@ export function interrupted() {
   return lastSignal.name !== '';
 }
 
+/** The exit code of a task that a signal ended. */
+export function interruptionCode() {
+  return 128 + constants.signals[lastSignal.name];
+}
+
 /** Runs a command with our own input and output. Returns its exit code; 128 and the signal's number when one ended it. */
 export function run(command, args, options = {}) {
   return new Promise((resolve, reject) => {
@@ -43,24 +48,18 @@ export function run(command, args, options = {}) {
   });
 }
 
-/** Runs a command that answers without asking. Returns its exit code and all it wrote; 127 when there is no such command. */
-export async function capture(command, args, options = {}) {
-  let output = '';
-  const collect = (process_) => {
-    for (const stream of [process_.stdout, process_.stderr])
-      stream.setEncoding('utf8').on('data', (text) => (output += text));
-  };
+/** Runs a command that asks nothing. Returns its exit code and all it wrote; 127 when there is no such command. */
+export function capture(command, args) {
   return new Promise((resolve) => {
-    child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
-    collect(child);
+    let output = '';
     const done = (code) => {
       child = undefined;
       resolve({ code, output });
     };
-    child.once('error', (error) => {
-      output += error.message;
-      done(127);
-    });
+    child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', (text) => (output += text));
+    child.once('error', () => done(127));
     child.once('close', (code, signal) => done(code ?? 128 + constants.signals[signal]));
   });
 }

@@ -1,10 +1,9 @@
 import { readFileSync, rmSync } from 'node:fs';
-import { constants } from 'node:os';
 import { ensureDebianPackages } from './debian-packages.mjs';
 import { alone } from './lock.mjs';
 import { EXIT_BUG, EXIT_ENVIRONMENT, EXIT_USAGE, EnvironmentProblem, say } from './messages.mjs';
 import { ensureNodePackages } from './node-packages.mjs';
-import { forwardSignals, interrupted, run } from './process.mjs';
+import { forwardSignals, interrupted, interruptionCode, run } from './process.mjs';
 import { writeReferences } from './references.mjs';
 import { countTests } from './test-results.mjs';
 
@@ -24,6 +23,10 @@ export async function runTask(name, args) {
   try {
     process.exitCode = await task(args);
   } catch (error) {
+    if (interrupted()) {
+      process.exitCode = interruptionCode();
+      return;
+    }
     if (!(error instanceof EnvironmentProblem)) throw error;
     console.error(`\n${error.message}`);
     process.exitCode = EXIT_ENVIRONMENT;
@@ -37,7 +40,7 @@ async function start(args) {
     await ensureDebianPackages(['run']);
   });
   const compiled = await compile();
-  if (interrupted()) return compiled;
+  if (interrupted()) return interruptionCode();
   if (compiled !== 0) {
     console.error(
       '\nThe sources do not compile, so there is nothing to start. If you did not change them, please report this.',
@@ -75,9 +78,9 @@ async function lint(args) {
   writeReferences();
   // First, because the rule about imports between packages reads the graph that Nx makes here, and is silent without one.
   const synchronised = await nx('sync:check');
-  if (interrupted()) return synchronised;
+  if (interrupted()) return interruptionCode();
   const linted = await eslint(args);
-  if (interrupted()) return linted;
+  if (interrupted()) return interruptionCode();
   say('checking the layout of all files (prettier --check)');
   const formatted = await tool('prettier/bin/prettier.cjs', ['--check', '--log-level=warn', '.']);
   if (formatted !== 0) say('`npm run format` mends the layout');
@@ -134,7 +137,7 @@ function report(results) {
     for (const key of Object.keys(total)) total[key] += counted[key];
   }
   console.log(`${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`);
-  if (interrupted()) return 128 + constants.signals.SIGINT;
+  if (interrupted()) return interruptionCode();
   return total.failed === 0 ? 0 : 1;
 }
 

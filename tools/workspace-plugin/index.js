@@ -1,0 +1,2 @@
+export { default as converterGenerator } from './src/converter.js';
+export { default as provisionerGenerator } from './src/provisioner.js';

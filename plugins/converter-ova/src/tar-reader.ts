@@ -34,32 +34,38 @@ export async function listArchive(file: ImageFile): Promise<readonly ArchiveMemb
   const members: ArchiveMember[] = [];
   const names = new Set<string>();
   let offset = 0;
-  for (;;) {
+  while (offset < file.size) {
     if (offset + TAR_BLOCK > file.size) {
-      throw bad(file, 'the archive ends without its two blocks of zeros', { offset, hint: 'the file is cut short' });
+      throw bad(file, 'the archive ends within a block', { offset, hint: 'the file is cut short' });
     }
     const header = await readBlock(file, offset);
     if (isZero(header)) break;
     const member = readMember(file, header, offset);
-    if (names.has(member.name.toLowerCase()))
+    if (names.has(member.name.toLowerCase())) {
       throw bad(file, `the archive has two members named ${JSON.stringify(member.name)}`, { offset });
+    }
     names.add(member.name.toLowerCase());
     members.push(member);
     if (members.length > MAX_MEMBERS) throw bad(file, `the archive has more than ${MAX_MEMBERS} members`, { offset });
     offset = member.offset + roundUp(member.size, TAR_BLOCK);
   }
-  const trailer = file.size - offset;
-  if (trailer < 2 * TAR_BLOCK || trailer > MAX_TRAILER) {
+  await checkTrailer(file, offset);
+  return members;
+}
+
+/** Zeros must follow the last member, two blocks at least by the book; VirtualBox writes none at all. */
+async function checkTrailer(file: ImageFile, offset: number): Promise<void> {
+  const length = file.size - offset;
+  if (length < 0 || length > MAX_TRAILER) {
     throw bad(file, 'the archive does not end where it should', {
       offset,
-      expected: `${2 * TAR_BLOCK} to ${MAX_TRAILER} bytes of zeros`,
-      found: `${trailer} bytes`,
+      expected: `at most ${MAX_TRAILER} bytes of zeros`,
+      found: `${length} bytes`,
     });
   }
-  const rest = new Uint8Array(trailer);
+  const rest = new Uint8Array(length);
   await file.read(rest, offset);
   if (!isZero(rest)) throw bad(file, 'there is data behind the end of the archive', { offset });
-  return members;
 }
 
 function readMember(file: ImageFile, header: Buffer, offset: number): ArchiveMember {

@@ -1,0 +1,80 @@
+import { open, type FileHandle } from 'node:fs/promises';
+import { type Emit, type Event, ioError } from '@polyvisor/core';
+
+/**
+ * The log of a build: one JSON object a line, each an event with the seconds since the start. Secrets are replaced before
+ * anything is written or passed on. Progress is not logged.
+ */
+export class BuildLog implements AsyncDisposable {
+  readonly path: string;
+  readonly emit: Emit;
+  readonly #started = performance.now();
+  readonly #handle: FileHandle;
+  readonly #redact: (text: string) => string;
+  /** Writes are chained, so that lines keep their order; a log that cannot be written stops nothing. */
+  #written: Promise<unknown> = Promise.resolve();
+  readonly #stages = new Map<string, number>();
+  #closed = false;
+
+  private constructor(path: string, handle: FileHandle, redact: (text: string) => string, next: Emit) {
+    this.path = path;
+    this.#handle = handle;
+    this.#redact = redact;
+    this.emit = (event) => {
+      const clean = this.#clean(event);
+      this.#take(clean);
+      next(clean);
+    };
+  }
+
+  static async create(path: string, redact: (text: string) => string, next: Emit): Promise<BuildLog> {
+    try {
+      return new BuildLog(path, await open(path, 'w'), redact, next);
+    } catch (error) {
+      throw ioError(error, `cannot write the log ${path}`);
+    }
+  }
+
+  /** How long each stage took, in seconds, by its title, in the order in which they ended. */
+  get durations(): ReadonlyMap<string, number> {
+    return this.#stages;
+  }
+
+  /** A line that is for the log alone. */
+  note(message: string): void {
+    this.#write({ type: 'note', message: this.#redact(message) });
+  }
+
+  /** Everything emitted so far is in the file. */
+  async flush(): Promise<void> {
+    await this.#written;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#written;
+    await this.#handle.close();
+  }
+
+  #take(event: Event): void {
+    if (event.type === 'stage-done') this.#stages.set(event.stage, event.seconds);
+    if (event.type !== 'progress') this.#write(event);
+  }
+
+  #write(line: object): void {
+    if (this.#closed) return;
+    const seconds = Number(((performance.now() - this.#started) / 1000).toFixed(3));
+    const text = `${JSON.stringify({ seconds, ...line })}\n`;
+    this.#written = this.#written.then(() => this.#handle.write(text)).catch(() => undefined);
+  }
+
+  #clean(event: Event): Event {
+    return Object.fromEntries(
+      Object.entries(event).map(([key, value]: [string, unknown]) => [
+        key,
+        typeof value === 'string' ? this.#redact(value) : value,
+      ]),
+    ) as unknown as Event;
+  }
+}

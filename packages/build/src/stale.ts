@@ -1,0 +1,61 @@
+import { lstat, readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { OWNER_TAG, ownerIsGone } from '@polyvisor/core';
+
+/** A file of this name in a directory says that a person wanted it kept; see `--on-error keep`. */
+export const KEEP_MARK = '.polyvisor-keep';
+
+/**
+ * Directories in `parent` whose names are `before`, the tag of a process that is gone, and then what `after` describes.
+ * Those of other users and those that are to be kept are none.
+ */
+export async function findStale(parent: string, before: string, after: RegExp): Promise<readonly string[]> {
+  const stale: string[] = [];
+  for (const name of await readdir(parent).catch(() => [])) {
+    if (!name.startsWith(before)) continue;
+    const rest = name.slice(before.length);
+    const tag = new RegExp(`^${OWNER_TAG.source}`).exec(rest)?.[1];
+    if (tag === undefined || !after.test(rest.slice(tag.length)) || !ownerIsGone(tag)) continue;
+    const path = join(parent, name);
+    const stats = await lstat(path).catch(() => undefined);
+    if (stats === undefined || !stats.isDirectory() || stats.uid !== process.getuid?.()) continue;
+    if (await isKept(path)) continue;
+    stale.push(path);
+  }
+  return stale;
+}
+
+/**
+ * Removes a directory of a dead run. Refuses, by returning the reason, while something is mounted below it: removing what
+ * is mounted there would destroy data of others.
+ */
+export async function removeStale(path: string): Promise<string | undefined> {
+  const mounts = await mountsBelow(path);
+  if (mounts.length > 0) return `${mounts.join(', ')} is still mounted; unmount it and remove ${path}`;
+  try {
+    await rm(path, { recursive: true, force: true });
+    return undefined;
+  } catch (error) {
+    return `${error instanceof Error ? error.message : String(error)}; remove ${path} by hand`;
+  }
+}
+
+async function isKept(path: string): Promise<boolean> {
+  return lstat(join(path, KEEP_MARK)).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Field 5 of each line of mountinfo is where something is mounted, with spaces and the like as octal escapes. */
+async function mountsBelow(path: string): Promise<readonly string[]> {
+  const table = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '');
+  return table
+    .split('\n')
+    .map((line) =>
+      (line.split(' ')[4] ?? '').replace(/\\([0-7]{3})/g, (_, digits: string) =>
+        String.fromCharCode(Number.parseInt(digits, 8)),
+      ),
+    )
+    .filter((mount) => mount === path || mount.startsWith(`${path}/`));
+}

@@ -4,7 +4,7 @@ import { workspaces } from './workspaces.mjs';
 
 const LOCK_MESSAGE = /could not get lock|unable to (?:lock|acquire)|is held by process/i;
 const LOCK_PATIENCE_MS = 10 * 60_000;
-const LOCK_RETRY_MS = 5_000;
+const LOCK_RETRY_MS = 2_000;
 const STILL_WAITING_MS = 30_000;
 
 /** The parts of apt's options that make it neither ask, nor give up at the first lost connection or busy lock. */

@@ -39,15 +39,15 @@ export function inFolder(argument: string, cwd: string): string {
 
 /**
  * Everything in a definition that only the loaded plugins can judge: whether its formats and its provisioner exist, and
- * whether their options are right. Throws one error with the place of each problem.
+ * whether their options are right. Throws one error with the place of each problem. Not all of it need be of interest.
  */
-export function checkRequests(definition: Definition, host: Host): void {
-  const issues = [
-    ...definition.targets.flatMap((target) => check(target, () => host.converter(target.id), definition)),
-    ...[definition.provisioner]
-      .filter((one) => one !== undefined)
-      .flatMap((one) => check(one, () => host.provisioner(one.id), definition)),
-  ];
+export function checkRequests(
+  definition: Definition,
+  host: Host,
+  { targets, provisioner }: Partial<Pick<Definition, 'targets' | 'provisioner'>> = definition,
+): void {
+  const issues = (targets ?? []).flatMap((target) => check(target, () => host.converter(target.id), definition));
+  if (provisioner !== undefined) issues.push(...check(provisioner, () => host.provisioner(provisioner.id), definition));
   if (issues.length === 0) return;
   throw new DefinitionError(
     'definition-invalid',

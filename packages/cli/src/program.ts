@@ -14,6 +14,16 @@ interface Entry {
 /** Every command in the order of the help. A command's module is loaded when it is wanted, and only then. */
 export const COMMANDS: readonly Entry[] = [
   {
+    name: 'build',
+    summary: 'build an appliance from its definition and export it in every format asked for',
+    load: () => import('./commands/build.js'),
+  },
+  {
+    name: 'boot',
+    summary: 'start a finished image and wait for its login prompt',
+    load: () => import('./commands/boot.js'),
+  },
+  {
     name: 'convert',
     summary: 'write a disk image in other formats, reading it once',
     load: () => import('./commands/convert.js'),

@@ -46,6 +46,10 @@ export async function checkBoots(job: BootCheckJob): Promise<readonly BootResult
     artifacts.push({ path, file, format: converter.id, node: await converter.blockNode(image) });
   }
   const firmware = definition.appliance.firmware.filter((kind) => booter.capabilities.firmware.includes(kind));
+  for (const kind of definition.appliance.firmware.filter((wanted) => !firmware.includes(wanted))) {
+    const message = `nothing is booted under ${kind.toUpperCase()}: ${booter.id} cannot do that here; \`polyvisor doctor\` tells more`;
+    job.emit({ type: 'log', level: 'warn', scope: 'build', message });
+  }
   const boots = planBoots(artifacts, firmware, mode);
   const memory = Math.min(definition.appliance.memory, MEMORY_LIMIT);
   const parallel = Math.max(1, Math.min(availableParallelism(), Math.floor(freemem() / memory)));

@@ -25,7 +25,7 @@ export async function planBootMode({
     return {
       mode: 'none',
       problem: new EnvironmentError('boot-check-impossible', `the artefacts cannot be booted: ${reason}`, {
-        hint: `${hint}, or leave the check out with --boot none`,
+        hint: `${hint}, or leave the check out with --boot-check none`,
       }),
     };
   };

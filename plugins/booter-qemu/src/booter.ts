@@ -37,7 +37,12 @@ export function createQemuBooter(context: PluginContext): Booter {
   return {
     id: 'qemu',
     summary: 'boots images in QEMU, with KVM where it works',
-    capabilities: { architectures: ['x86_64'], firmware: ['bios', 'uefi'], buses: BUS_NAMES },
+    capabilities: {
+      architectures: ['x86_64'],
+      // Without OVMF there is no UEFI, and it is better to know before a long build than after.
+      firmware: findUefi() === undefined ? ['bios'] : ['bios', 'uefi'],
+      buses: BUS_NAMES,
+    },
     probe: (signal) => probe(context, accelerate, signal),
     boot: async (job) => boot(context, await accelerate(job.signal), job),
   };
@@ -61,7 +66,7 @@ async function probe(
       debianPackages: ['qemu-system-x86', 'ovmf'],
     };
   }
-  const uefi = await findUefi();
+  const uefi = findUefi();
   return {
     usable: true,
     version,
@@ -85,7 +90,7 @@ async function boot(
       'architecture-unsupported',
       `${job.path} is for ${job.architecture}, and this booter runs x86_64 guests only`,
       {
-        hint: 'build without the boot check (`--boot none`)',
+        hint: 'build without the boot check (`--boot-check none`)',
       },
     );
   }
@@ -165,7 +170,7 @@ function explain(
       return {
         code: 'boot-timeout',
         what: `the expected text did not appear within ${Math.round(timeout / 1000)} s with ${acceleration}`,
-        hint: 'see whether the guest has a console on ttyS0 and a getty on it; allow more time with `--boot-timeout`',
+        hint: 'see whether the guest has a console on ttyS0 and a getty on it; allow more time with `--timeout` or, for a build, `boot-check.timeout` in the definition',
       };
     case 'stuck':
       return { code: 'boot-stuck', what: outcome.reason, hint: look };

@@ -1,4 +1,5 @@
-import { access, copyFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EnvironmentError } from '@polyvisor/core';
 import type { UefiFiles } from './arguments.js';
@@ -14,16 +15,14 @@ const OVMF_FILES: readonly (readonly [code: string, variables: string])[] = [
 ];
 
 /** The first pair that is complete, or undefined. */
-export async function findUefi(candidates = OVMF_FILES): Promise<UefiFiles | undefined> {
-  for (const [code, variables] of candidates) {
-    if ((await readable(code)) && (await readable(variables))) return { code, variables };
-  }
-  return undefined;
+export function findUefi(candidates = OVMF_FILES): UefiFiles | undefined {
+  const found = candidates.find(([code, variables]) => existsSync(code) && existsSync(variables));
+  return found === undefined ? undefined : { code: found[0], variables: found[1] };
 }
 
 /** Finds OVMF and copies its variable store to `workDir`, since the guest writes to it. */
 export async function prepareUefi(workDir: string, candidates = OVMF_FILES): Promise<UefiFiles> {
-  const found = await findUefi(candidates);
+  const found = findUefi(candidates);
   if (found === undefined) {
     throw new EnvironmentError(
       'firmware-missing',
@@ -36,11 +35,4 @@ export async function prepareUefi(workDir: string, candidates = OVMF_FILES): Pro
   const variables = join(workDir, 'uefi-variables.fd');
   await copyFile(found.variables, variables);
   return { code: found.code, variables };
-}
-
-async function readable(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

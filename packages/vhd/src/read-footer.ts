@@ -46,7 +46,7 @@ export async function readFooter(file: ImageFile): Promise<Footer> {
       expected: JSON.stringify(FOOTER_COOKIE),
       found: printable(cookie),
       hint: atStart
-        ? 'there is a copy at the start of the file: it is a truncated VHD, or a raw disk that only looks like one'
+        ? 'there is a copy at the start: it is a truncated VHD (copy it again), or a raw disk that looks like one (--from raw)'
         : 'the file is not a VHD, or not all of it',
     });
   }

@@ -6,6 +6,8 @@ import { createTtyRenderer } from './tty.js';
 /** Whoever reads decides: a program, a person at a terminal, or a log. */
 export function createRenderer(options: RenderOptions, json: boolean, env: NodeJS.ProcessEnv): Renderer {
   if (json) return createJsonRenderer(options);
-  const live = options.stderr.isTTY === true && env['TERM'] !== 'dumb' && !env['CI'];
+  // A pseudo-terminal that nobody gave a size (as under `script` or `docker run -t` in a job) shows no picture at all.
+  const { isTTY, columns } = options.stderr;
+  const live = isTTY === true && columns !== 0 && env['TERM'] !== 'dumb' && !env['CI'];
   return live ? createTtyRenderer(options) : createPlainRenderer(options);
 }

@@ -6,6 +6,8 @@ export interface GuestOs {
   readonly cimId: number;
   /** VMware's own identifier, more exact. */
   readonly vmware: string;
+  /** VirtualBox's own, in words that all its versions know. */
+  readonly virtualbox: string;
   readonly description: string;
 }
 
@@ -15,6 +17,7 @@ interface Family {
   /** Identifiers by release, newest first, each with the hardware version of the vSphere that brought it. */
   readonly releases: readonly (readonly [release: number, hardware: number, vmware: string])[];
   readonly fallback: string;
+  readonly virtualbox: string;
 }
 
 /** vSphere refuses an identifier that is newer than the machine's hardware version, so it is never more than that. */
@@ -32,9 +35,10 @@ const FAMILIES: ReadonlyMap<string, Family> = new Map([
         [8, 11, 'debian8_64Guest'],
       ],
       fallback: 'debian6_64Guest',
+      virtualbox: 'Debian_64',
     },
   ],
-  ['ubuntu', { cimId: 94, title: 'Ubuntu', releases: [], fallback: 'ubuntu64Guest' }],
+  ['ubuntu', { cimId: 94, title: 'Ubuntu', releases: [], fallback: 'ubuntu64Guest', virtualbox: 'Ubuntu_64' }],
   [
     'rhel',
     {
@@ -45,11 +49,30 @@ const FAMILIES: ReadonlyMap<string, Family> = new Map([
         [8, 14, 'rhel8_64Guest'],
       ],
       fallback: 'rhel7_64Guest',
+      virtualbox: 'RedHat_64',
     },
   ],
-  ['centos', { cimId: 107, title: 'CentOS', releases: [[7, 13, 'centos7_64Guest']], fallback: 'centos64Guest' }],
-  ['linux', { cimId: 101, title: 'Linux', releases: [[0, 10, 'other3xLinux64Guest']], fallback: 'otherLinux64Guest' }],
-  ['other', { cimId: 102, title: 'Other', releases: [], fallback: 'otherGuest64' }],
+  [
+    'centos',
+    {
+      cimId: 107,
+      title: 'CentOS',
+      releases: [[7, 13, 'centos7_64Guest']],
+      fallback: 'centos64Guest',
+      virtualbox: 'RedHat_64',
+    },
+  ],
+  [
+    'linux',
+    {
+      cimId: 101,
+      title: 'Linux',
+      releases: [[0, 10, 'other3xLinux64Guest']],
+      fallback: 'otherLinux64Guest',
+      virtualbox: 'Linux_64',
+    },
+  ],
+  ['other', { cimId: 102, title: 'Other', releases: [], fallback: 'otherGuest64', virtualbox: 'Other_64' }],
 ]);
 
 /** Where nothing better is known than that it is some Linux. */
@@ -66,6 +89,7 @@ export function guestOsOf(
   return {
     cimId: family.cimId,
     vmware: release?.[2] ?? family.fallback,
+    virtualbox: family.virtualbox,
     description: [family.title, guestVersion, '(64-bit)'].filter(Boolean).join(' '),
   };
 }

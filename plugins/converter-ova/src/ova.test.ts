@@ -74,14 +74,7 @@ const oracles = [
 describeConverter(ova, {
   oracles,
   variants: {
-    'for VirtualBox, smallest': { flavour: 'virtualbox', controller: 'sata', level: 9, manifest: 'sha1' },
-    'for vSphere 8': {
-      hardware: 20,
-      controller: 'pvscsi',
-      firmware: 'uefi',
-      networks: 'VM Network',
-      adapter: 'vmxnet3',
-      manifest: 'sha512',
-    },
+    'for VirtualBox': { flavour: 'virtualbox', firmware: 'uefi', controller: 'sata', level: 1, manifest: 'sha1' },
+    'for vSphere 8': { hardware: 20, controller: 'pvscsi', networks: 'VM Network', level: 1, manifest: 'sha512' },
   },
 });

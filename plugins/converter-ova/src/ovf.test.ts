@@ -6,10 +6,11 @@ import { ovaOptions } from './options.js';
 import { ovfDocument } from './ovf.js';
 import { attribute, child, children, parseXml, type XmlNode } from './xml-reader.js';
 
+const ids = { machine: '11111111-2222-8333-8444-555555555555', disk: '66666666-7777-8888-9999-000000000000' };
 const disk = { file: 'sample-disk1.vmdk', fileSize: 123, capacity: 8 * 2 ** 20, populated: 65536 };
 
 const source = (given: object, facts = sampleFacts) =>
-  ovfDocument(machineOf(parseOptions('test', ovaOptions, given), facts), disk);
+  ovfDocument(machineOf(parseOptions('test', ovaOptions, given), facts), disk, ids);
 
 function parsed(given: object, facts = sampleFacts): XmlNode {
   const root = parseXml(Buffer.from(source(given, facts)));
@@ -27,6 +28,7 @@ const EVERYTHING = [
   { controller: 'ide', networks: 'a' },
   { controller: 'pvscsi' },
   { flavour: 'virtualbox', controller: 'ide' },
+  { flavour: 'virtualbox', firmware: 'uefi' },
   { flavour: 'virtualbox', controller: 'sata', networks: 'NAT+HostOnly' },
 ];
 
@@ -111,6 +113,36 @@ describe('an OVF descriptor', () => {
     expect(config(parsed({ firmware: 'uefi' }))?.attributes.get('vmw:value')).toBe('efi');
     expect(source({ hardware: 20 })).toContain('<OperatingSystemSection ovf:id="96" vmw:osType="debian12_64Guest">');
     expect(source({ flavour: 'virtualbox' })).not.toContain('vmw:');
+  });
+
+  it('tells VirtualBox about UEFI in its own words, because OVF has none', () => {
+    expect(source({ flavour: 'virtualbox' })).not.toContain('vbox:');
+    const root = parsed({
+      flavour: 'virtualbox',
+      firmware: 'uefi',
+      controller: 'sata',
+      cpus: 2,
+      networks: 'NAT+HostOnly+x',
+    });
+    const disk = child(child(root, 'DiskSection'), 'Disk') as XmlNode;
+    expect(disk.attributes.get('vbox:uuid')).toBe(ids.disk);
+    const machine = child(child(root, 'VirtualSystem'), 'Machine') as XmlNode;
+    expect(machine.attributes.get('ovf:required')).toBe('false');
+    expect(machine.attributes.get('uuid')).toBe(`{${ids.machine}}`);
+    expect(machine.attributes.get('OSType')).toBe('Debian_64');
+    const hardware = child(machine, 'Hardware');
+    expect(child(hardware, 'Firmware')?.attributes.get('type')).toBe('EFI');
+    expect(child(hardware, 'CPU')?.attributes.get('count')).toBe('2');
+    expect(child(hardware, 'Memory')?.attributes.get('RAMSize')).toBe('1024');
+    const adapters = children(child(hardware, 'Network'), 'Adapter');
+    expect(adapters.map((adapter) => [adapter.attributes.get('slot'), adapter.children[0]?.name])).toEqual([
+      ['0', 'NAT'],
+      ['1', 'HostOnlyInterface'],
+      ['2', 'BridgedInterface'],
+    ]);
+    const controller = child(child(machine, 'StorageControllers'), 'StorageController');
+    expect(controller?.attributes.get('type')).toBe('AHCI');
+    expect(child(child(controller, 'AttachedDevice'), 'Image')?.attributes.get('uuid')).toBe(`{${ids.disk}}`);
   });
 
   it('has no network adapter unless there is a network', () => {

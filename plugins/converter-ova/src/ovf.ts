@@ -1,4 +1,5 @@
 import type { Machine } from './machine.js';
+import { VIRTUALBOX_NAMESPACE, type VirtualBoxIds, virtualBoxMachine } from './virtualbox-machine.js';
 import { type Element, element, xmlDocument } from './xml.js';
 
 /** The disk that an OVF refers to. Sizes in bytes. */
@@ -40,12 +41,13 @@ const CONTROLLERS = {
 const ADAPTERS = { e1000: 'E1000', e1000e: 'E1000e', vmxnet3: 'VmxNet3', pcnet32: 'PCNet32' } as const;
 
 /** The OVF 1.1 envelope of one machine with one disk. */
-export function ovfDocument(machine: Machine, disk: OvfDisk): string {
+export function ovfDocument(machine: Machine, disk: OvfDisk, ids: VirtualBoxIds): string {
   const vmware = machine.flavour === 'vmware';
+  const own = !vmware && machine.firmware === 'uefi';
   return xmlDocument(
     element(
       'Envelope',
-      { ...NAMESPACES, ...(vmware ? VMWARE_NAMESPACE : {}) },
+      { ...NAMESPACES, ...(vmware ? VMWARE_NAMESPACE : {}), ...(own ? VIRTUALBOX_NAMESPACE : {}) },
       element(
         'References',
         {},
@@ -62,6 +64,7 @@ export function ovfDocument(machine: Machine, disk: OvfDisk): string {
           'ovf:fileRef': 'file1',
           'ovf:format': STREAM_FORMAT,
           'ovf:populatedSize': disk.populated,
+          ...(own ? { 'vbox:uuid': ids.disk } : {}),
         }),
       ),
       ...(machine.networks.length === 0 ? [] : [networkSection(machine)]),
@@ -96,6 +99,7 @@ export function ovfDocument(machine: Machine, disk: OvfDisk): string {
           ...items(machine),
           ...(vmware ? [config('firmware', machine.firmware === 'uefi' ? 'efi' : 'bios')] : []),
         ),
+        ...(own ? [virtualBoxMachine(machine, ids)] : []),
       ),
     ),
   );

@@ -6,6 +6,7 @@ import { manifestLine } from './manifest.js';
 import { type OvaOptions } from './options.js';
 import { ovfDocument } from './ovf.js';
 import { TAR_BLOCK } from './tar.js';
+import { virtualBoxIds } from './virtualbox-machine.js';
 import { encodeTarHeader } from './tar-header.js';
 
 /** Two blocks of zeros end an archive; ovftool adds no padding to them. */
@@ -98,7 +99,8 @@ export class OvaWriter implements DiskWriter {
   }
 
   #ovf(fileSize: number, populated: number): string {
-    return ovfDocument(this.#machine, { file: this.#names.disk, fileSize, capacity: this.#disk.size, populated });
+    const disk = { file: this.#names.disk, fileSize, capacity: this.#disk.size, populated };
+    return ovfDocument(this.#machine, disk, virtualBoxIds(this.#job.identity));
   }
 
   #manifest(ovf: string, disk: string): Buffer {

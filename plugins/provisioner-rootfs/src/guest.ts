@@ -46,7 +46,7 @@ const LEAVE = `
 root=$1
 rm -f "$root/usr/sbin/policy-rc.d"
 for place in etc/resolv.conf tmp run dev sys proc; do
-  if mountpoint -q "$root/$place"; then umount --recursive --lazy "$root/$place"; fi
+  if mountpoint -q "$root/$place"; then umount --lazy "$root/$place"; fi
 done
 [ -L "$root/etc/resolv.conf" ] || [ -s "$root/etc/resolv.conf" ] || rm -f "$root/etc/resolv.conf"
 for place in tmp run dev; do

@@ -60,6 +60,14 @@ function explain(
 ): Issue[] {
   const path = [...prefix, ...at];
   const found = lookUp(value, at);
+  if (found === undefined && at.length > 0 && (issue.code === 'invalid_type' || issue.code === 'invalid_union')) {
+    const parent = path.slice(0, -1);
+    const where = parent.length === 0 ? '' : ` in ${showPath(parent)}`;
+    // Behind a syntax error everything seems to be missing.
+    return source.brokenFrom === undefined
+      ? [source.issueAt(parent, `missing key "${String(path.at(-1))}"${where}`, 'key')]
+      : [];
+  }
   switch (issue.code) {
     case 'unrecognized_keys':
       return issue.keys.map((key) => {
@@ -68,13 +76,6 @@ function explain(
         return source.issueAt([...path, key], message, 'key');
       });
     case 'invalid_type':
-      if (found === undefined && at.length > 0) {
-        // Behind a syntax error everything seems to be missing.
-        if (source.brokenFrom !== undefined) return [];
-        const parent = path.slice(0, -1);
-        const where = parent.length === 0 ? '' : ` in ${showPath(parent)}`;
-        return [source.issueAt(parent, `missing key "${String(path.at(-1))}"${where}`)];
-      }
       return [wrong(`expected ${typeName(issue.expected)}, found ${foundName(found, issue.expected === 'string')}`)];
     case 'invalid_value': {
       const words = issue.values.map(String);
@@ -96,7 +97,9 @@ function explain(
       return [wrong(`must have ${limit} ${unit}`.trimEnd())];
     }
     case 'invalid_key':
-      return [source.issueAt(path, `${showPath(prefix)}: ${issue.issues[0]?.message ?? issue.message}`, 'key')];
+      return [
+        source.issueAt(path, `${showPath(path.slice(0, -1))}: ${issue.issues[0]?.message ?? issue.message}`, 'key'),
+      ];
     default:
       return [wrong(issue.message)];
   }

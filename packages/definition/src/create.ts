@@ -33,10 +33,11 @@ export async function createDefinition(options: CreateOptions): Promise<string> 
   if (await exists(folder)) throw alreadyThere(folder);
   const from = options.from === undefined ? undefined : await findDefinition(options.from, options.searchFolders);
 
-  await mkdir(options.into, { recursive: true });
-  // Written beside its place and moved there whole, so that a run which is cut off leaves no half of a definition.
-  const draft = await mkdtemp(join(options.into, `.${name.data}-`));
+  let draft: string | undefined;
   try {
+    await mkdir(options.into, { recursive: true });
+    // Written beside its place and moved there whole, so that a run which is cut off leaves no half of a definition.
+    draft = await mkdtemp(join(options.into, `.${name.data}-`));
     const content = join(draft, name.data);
     if (from === undefined) {
       await mkdir(join(content, 'scripts'), { recursive: true });
@@ -55,7 +56,7 @@ export async function createDefinition(options: CreateOptions): Promise<string> 
       cause: error,
     });
   } finally {
-    await rm(draft, { recursive: true, force: true });
+    if (draft !== undefined) await rm(draft, { recursive: true, force: true });
   }
   return join(folder, DEFINITION_FILE);
 }

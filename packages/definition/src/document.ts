@@ -1,5 +1,16 @@
 import type { Issue } from '@polyvisor/core';
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  Lexer,
+  LineCounter,
+  type Node,
+  parseDocument,
+  Parser,
+} from 'yaml';
 
 /** Keys and list positions from the top of a document to a value in it. */
 export type DocumentPath = readonly (string | number)[];
@@ -66,21 +77,17 @@ export function parseSource(
       column,
       message: `control character 0x${code}; a definition is plain text`,
     });
+  } else if (nestsTooDeeply(text)) {
+    parsed.push(at(0, `nested more than ${MAX_DEPTH} levels deep`));
   } else {
-    try {
-      // Our own check of unique keys is linear and names both places; the parser's compares every key with every other.
-      document = parseDocument(text, {
-        version: '1.2',
-        schema: 'core',
-        uniqueKeys: false,
-        prettyErrors: false,
-        lineCounter: lines,
-      });
-    } catch (error) {
-      // Thousands of nested brackets exhaust the parser's stack.
-      if (!(error instanceof RangeError)) throw error;
-      parsed.push(at(0, 'the file is nested too deeply to be read'));
-    }
+    // Our own check of unique keys is linear and names both places; the parser's compares every key with every other.
+    document = parseDocument(text, {
+      version: '1.2',
+      schema: 'core',
+      uniqueKeys: false,
+      prettyErrors: false,
+      lineCounter: lines,
+    });
   }
   for (const problem of [...(document?.errors ?? []), ...(document?.warnings ?? [])].slice(0, 20)) {
     const issue = at(problem.pos[0], tidy(problem.message));
@@ -183,6 +190,20 @@ export function parseSource(
   };
 }
 
+/**
+ * The parser takes time that grows with the square of the depth, and in the end its stack; so the depth is found first, from its
+ * own tokens, which are cheap. A level takes up to three places on the tokens' stack.
+ */
+function nestsTooDeeply(text: string): boolean {
+  const parser = new Parser();
+  for (const lexeme of new Lexer().lex(text)) {
+    // The tokens themselves are not wanted; running the generator keeps the stack.
+    for (const _token of parser.next(lexeme)) continue;
+    if (parser.stack.length > MAX_DEPTH * 3) return true;
+  }
+  return false;
+}
+
 /** Where something is, for people: `users[0].ssh-keys`. */
 export function showPath(path: DocumentPath): string {
   return path
@@ -204,5 +225,7 @@ function tidy(message: string): string {
 /** `{` opens a mapping inside of `[…]`, which people meet first with `[${name}]`. */
 function withQuotingHint(issue: Issue, text: string): Issue {
   const line = text.split('\n', issue.line ?? 1)[(issue.line ?? 1) - 1] ?? '';
-  return /[[{,].*\$\{/.test(line) ? { ...issue, hint: 'inside [ ] and { } put quotes around text with ${…}' } : issue;
+  const start = line.indexOf('${');
+  const inside = start !== -1 && /[[{,]/.test(line.slice(0, start));
+  return inside ? { ...issue, hint: 'inside [ ] and { } put quotes around text with ${…}' } : issue;
 }

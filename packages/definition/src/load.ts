@@ -20,6 +20,7 @@ import { resolveInput } from './paths.js';
 import { createRedactor, SHORTEST_SECRET } from './redact.js';
 import { checkMirror, checkPartitions, checkTimezone, readPublicKeys, type Report, reportTwice } from './rules.js';
 import { definitionDocument, fileSchema, isTextPath, scriptSchema, targetSchema, userSchema } from './schema.js';
+import { environmentName } from './substitute.js';
 import { didYouMean } from './suggest.js';
 import { readVariableFile } from './variable-file.js';
 import {
@@ -92,6 +93,8 @@ export interface Definition {
 }
 
 const DEFAULT_BOOT_CHECK: BootCheck = { expect: 'login:', timeout: 180_000 };
+/** Nobody reads more at once. */
+const MAX_ISSUES = 100;
 const DEFAULT_SCRIPT_TIMEOUT = 600_000;
 /** Keyrings are public and only ever checked against, so those of the machine may be named. */
 const KEYRING_FOLDERS = ['/usr/share/keyrings', '/etc/apt/keyrings', '/etc/apt/trusted.gpg.d'];
@@ -133,10 +136,13 @@ export function invalid(file: string, issues: readonly Issue[], secrets: readonl
       (left.line ?? 0) - (right.line ?? 0) ||
       (left.column ?? 0) - (right.column ?? 0),
   );
+  const shown = sorted.slice(0, MAX_ISSUES);
+  const rest = sorted.length - shown.length;
+  if (rest > 0) shown.push({ file, message: `… and ${rest} more` });
   return new DefinitionError(
     'definition-invalid',
     `${file}: ${sorted.length} ${sorted.length === 1 ? 'problem' : 'problems'}`,
-    { issues: sorted },
+    { issues: shown },
   );
 }
 
@@ -262,7 +268,7 @@ class Loader {
       this.#holes.add(positionOf(this.#source.issueAt(path, '')));
       return text;
     }
-    const first = this.#variables.get(/^\$\{(\w+)\}/.exec(text)?.[1] ?? '');
+    const first = this.#variables.get(/^\$\{([\w-]+)\}/.exec(text)?.[1] ?? '');
     if (first?.given === true && first.value !== undefined && first.value !== '')
       this.#given.set(JSON.stringify(path), first.value);
     // Options of plugins may be numbers or booleans, and only the plugin knows which.
@@ -300,7 +306,7 @@ class Loader {
     for (const name of Object.keys(asRecord(value) ?? {})) {
       const result = definitionDocument.shape.variables.safeParse({ [name]: null });
       if (!result.success) {
-        const message = `${JSON.stringify(name.slice(0, 60))} is not the name of a variable: letters, digits and "_"`;
+        const message = `${JSON.stringify(name.slice(0, 60))} is not the name of a variable: letters, digits, "_" and "-"`;
         this.issues.push(this.#source.issueAt(['variables', name], message, 'key'));
       }
     }
@@ -341,7 +347,7 @@ class Loader {
   async #scripts(value: unknown): Promise<Script[]> {
     const shared = Object.fromEntries(
       [...this.#variables].flatMap(([name, variable]) =>
-        variable.value === undefined ? [] : [[name, variable.value]],
+        variable.value === undefined ? [] : [[environmentName(name), variable.value]],
       ),
     );
     const scripts: Script[] = [];

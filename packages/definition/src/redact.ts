@@ -28,9 +28,8 @@ export function redact(text: string, secrets: Iterable<string>): string {
 function* formsOf(secret: string): Generator<string> {
   yield secret;
   // A lone half of a surrogate pair has no URL form.
-  const url = encodeURIComponent(secret.replaceAll(/\p{Surrogate}/gu, '\uFFFD'));
-  yield url;
-  yield url.replaceAll('%20', '+');
+  yield encodeURIComponent(secret.replaceAll(/\p{Surrogate}/gu, '\uFFFD'));
+  yield new URLSearchParams([['', secret]]).toString().slice(1);
   yield JSON.stringify(secret).slice(1, -1);
   yield secret.replaceAll("'", `'\\''`);
   yield* base64Forms(secret);

@@ -53,7 +53,9 @@ describe('the JSON Schema of definitions', () => {
   it('asks only for what has no default, and refuses unknown keys but for options of plugins', () => {
     const schema = definitionSchema() as Schema;
     expect(schema.required).toEqual(['name', 'version', 'source']);
-    const open = [...objects(schema, '')].filter(([, each]) => each.additionalProperties !== false).map(([path]) => path);
+    const open = [...objects(schema, '')]
+      .filter(([, each]) => each.additionalProperties !== false)
+      .map(([path]) => path);
     expect(open).toEqual(['.targets[]', '.provisioner']);
   });
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { DocumentPath } from './document.js';
+import { VARIABLE_NAME } from './substitute.js';
 import { duration, flag, looseText, mebibytes, permissionBits, textLike, wholeNumber } from './fields.js';
 
 const MEBIBYTE = 2 ** 20;
@@ -251,10 +252,12 @@ export const definitionDocument = z.strictObject({
     .default(true),
   variables: z
     .record(
-      textLike(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/, 'the name of a variable: letters, digits and "_"'),
+      textLike(VARIABLE_NAME, 'the name of a variable: letters, digits, "_" and "-"'),
       z.union([z.null(), variable]),
     )
-    .describe('Variables that text of this file uses as ${name}, and that every script has in its environment.')
+    .describe(
+      'Variables that text of this file uses as ${name}, and that every script has in its environment, hyphens as "_".',
+    )
     .default({}),
 });
 

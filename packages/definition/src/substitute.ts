@@ -1,5 +1,10 @@
-/** What a definition may call a variable: the name is also one of the environment of its scripts. */
-export const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/;
+/** What a definition may call a variable. */
+export const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_-]{0,63}$/;
+
+/** The name of a variable in an environment, where hyphens are not allowed. */
+export function environmentName(name: string): string {
+  return name.replaceAll('-', '_');
+}
 
 export interface Substitution {
   readonly text: string;
@@ -28,5 +33,6 @@ export function substitute(text: string, valueOf: (name: string) => string | und
 
 /** The text that `substitute` turns back into `text`. */
 export function escapeText(text: string): string {
-  return text.replaceAll('${', '$${');
+  // A function, since `$$` means something else in a replacement given as text.
+  return text.replaceAll('${', () => '$${');
 }

@@ -4,10 +4,10 @@ import { checkPart } from './check.js';
 import type { DocumentPath, SourceDocument } from './document.js';
 import { SHORTEST_SECRET } from './redact.js';
 import { variableSchema } from './schema.js';
-import { substitute, VARIABLE_NAME } from './substitute.js';
+import { environmentName, substitute, VARIABLE_NAME } from './substitute.js';
 import { didYouMean } from './suggest.js';
 
-/** In front of the names of variables in the environment of the command: `POLYVISOR_VAR_hostname`. */
+/** In front of the names of variables in the environment of the command: `POLYVISOR_VAR_ssh_key` for `ssh-key`. */
 export const ENVIRONMENT_PREFIX = 'POLYVISOR_VAR_';
 
 /** Exists without being declared: the archive to install from. Has no value until one is given. */
@@ -25,8 +25,8 @@ export interface GivenValue {
   readonly name: string;
   readonly value: string;
   readonly issueAt: (message: string) => Issue;
-  /** Said of the environment only: it may hold variables of other definitions. */
-  readonly mayBeUnknown?: boolean;
+  /** Said of the environment, whose names have no hyphens and which may hold variables of other definitions. */
+  readonly ofEnvironment?: boolean;
 }
 
 /** Reads `name=value`, as `--var` has it. Throws one `DefinitionError` for all that are not so. */
@@ -39,7 +39,7 @@ export function parseVariables(assignments: readonly string[]): Record<string, s
     }));
     throw new DefinitionError('variables-invalid', issues.map((issue) => `--var: ${issue.message}`).join('; '), {
       issues,
-      hint: 'write --var name=value; the name has letters, digits and "_"',
+      hint: 'write --var name=value; the name has letters, digits, "_" and "-"',
     });
   }
   return Object.fromEntries(
@@ -63,7 +63,7 @@ export function fromEnvironment(environment: Readonly<Record<string, string | un
             name: key.slice(ENVIRONMENT_PREFIX.length),
             value,
             issueAt: (message: string) => ({ file: `environment variable ${key}`, message }),
-            mayBeUnknown: true,
+            ofEnvironment: true,
           },
         ]
       : [],
@@ -79,6 +79,7 @@ export function resolveVariables(
 ): Map<string, Variable> {
   const variables = new Map<string, Variable>([[MIRROR_VARIABLE, { value: undefined, secret: false, given: false }]]);
   const required = new Set<string>();
+  const byEnvironment = new Map<string, string>([[MIRROR_VARIABLE, MIRROR_VARIABLE]]);
   if (typeof declared === 'object' && declared !== null && !Array.isArray(declared)) {
     for (const [name, value] of Object.entries(declared)) {
       // A bad name is reported with the section as a whole.
@@ -86,14 +87,21 @@ export function resolveVariables(
       const details = checkPart(variableSchema, value, ['variables', name], source, issues);
       variables.set(name, { value: details?.default, secret: details?.secret ?? false, given: false });
       if (details?.required === true) required.add(name);
+      const other = byEnvironment.get(environmentName(name)) ?? name;
+      byEnvironment.set(environmentName(name), name);
+      if (other !== name) {
+        const message = `variables "${other}" and "${name}" have the same name in the environment of scripts`;
+        issues.push(source.issueAt(['variables', name], message, 'key'));
+      }
     }
   }
-  for (const { name, value, issueAt, mayBeUnknown } of given) {
+  for (const { name: givenName, value, issueAt, ofEnvironment } of given) {
+    const name = ofEnvironment === true ? (byEnvironment.get(environmentName(givenName)) ?? givenName) : givenName;
     const variable = variables.get(name);
     if (variable !== undefined) {
       if (value.includes('\0')) issues.push(issueAt(`the value of variable "${name}" has a NUL character`));
       variables.set(name, { ...variable, value, given: true });
-    } else if (mayBeUnknown !== true) {
+    } else if (ofEnvironment !== true) {
       const guess = didYouMean(name, variables.keys());
       issues.push({
         ...issueAt(`the definition declares no variable "${name}"${guess}`),
@@ -149,7 +157,7 @@ function needsValue(name: string): string {
 }
 
 function howToGive(name: string): string {
-  return `give --var ${name}=…, a --var-file, or ${ENVIRONMENT_PREFIX}${name} in the environment`;
+  return `give --var ${name}=…, a --var-file, or ${ENVIRONMENT_PREFIX}${environmentName(name)} in the environment`;
 }
 
 function declaredNames(variables: ReadonlyMap<string, Variable>): string {

@@ -94,12 +94,13 @@ function* create(entry: TreeEntry, path: string, time: number, options: Populate
     case 'fifo':
     case 'character':
     case 'block': {
-      // The last argument of `mknod` is a name in the current directory, whatever slashes it has.
+      // `mknod` takes a name in the current directory only, and all others are surest from the root.
       const slash = path.lastIndexOf('/');
       const type = { fifo: 'p', character: 'c', block: 'b' }[entry.kind];
       const numbers = entry.kind === 'fifo' ? '' : ` ${entry.major} ${entry.minor}`;
       yield `cd ${quoted(path.slice(0, slash) || '/')}`;
       yield `mknod ${quoted(path.slice(slash + 1))} ${type}${numbers}`;
+      yield 'cd /';
     }
   }
 }

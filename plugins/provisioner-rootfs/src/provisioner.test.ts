@@ -1,0 +1,4 @@
+import { describeProvisioner } from '@polyvisor/testkit';
+import { createRootfsProvisioner } from './provisioner.js';
+
+describeProvisioner(createRootfsProvisioner);

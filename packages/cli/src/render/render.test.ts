@@ -137,6 +137,31 @@ describe('plain', () => {
     ]);
   });
 
+  it('says what is waited for every ten seconds', () => {
+    const { renderer, stderr, clock } = setUp();
+    renderer.event(start());
+    for (let second = 1; second <= 25; second++) {
+      clock.now += 1000;
+      renderer.event({ type: 'waiting', stage: 'export', message: `line ${second}` });
+    }
+    expect(stderr.lines().slice(1)).toEqual([
+      'writing export: waiting for line 10',
+      'writing export: waiting for line 20',
+      '',
+    ]);
+  });
+
+  it('keeps control characters of guests and images off the terminal', () => {
+    const { renderer, stdout, stderr } = setUp({ verbosity: 'verbose' });
+    const evil = 'a\u001b[2Jb\u001b]0;title\u0007c\rd\u009be\tf';
+    renderer.event({ type: 'log', level: 'info', scope: 'guest', message: evil });
+    renderer.result({}, `${evil}\nnext`);
+    expect(stderr.text()).toMatch(/^guest: ab.*cde?\tf\n$/);
+    // eslint-disable-next-line no-control-regex -- they are what is looked for
+    for (const { text } of [stderr, stdout]) expect(text()).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/);
+    expect(stdout.text()).toContain('\nnext\n');
+  });
+
   it('colours only when told to', () => {
     const plain = setUp();
     const coloured = setUp({ color: true });

@@ -1,11 +1,10 @@
-import { stripVTControlCharacters } from 'node:util';
 import { createLogUpdate } from 'log-update';
 import pc from 'picocolors';
 import { formatDuration } from '../duration.js';
 import { createPlainRenderer } from './plain.js';
 import { Rate } from './rate.js';
 import type { Renderer, RenderOptions } from './renderer.js';
-import { doneText, type Progress, progressText } from './wording.js';
+import { doneText, printable, type Progress, progressText } from './wording.js';
 
 /** Time between two pictures, in milliseconds. */
 const FRAME = 100;
@@ -70,9 +69,9 @@ export function createTtyRenderer(options: RenderOptions): Renderer {
       }
       if (event.type === 'stage-done' || event.type === 'stage-failed') {
         stages.delete(event.stage);
-        const text =
-          event.type === 'stage-done' ? `${colors.green('✓')} ${doneText(event)}` : `${colors.red('✗')} ${event.title}`;
-        screen.persist(redact(text));
+        const isDone = event.type === 'stage-done';
+        const text = redact(printable(isDone ? doneText(event) : event.title));
+        screen.persist(`${isDone ? colors.green('✓') : colors.red('✗')} ${text}`);
         if (stages.size === 0) close();
         return;
       }
@@ -100,6 +99,6 @@ function details({ progress, waiting, rate, started }: Stage, now: number): stri
 
 /** A line that wraps would break the picture. */
 function clip(line: string, width: number): string {
-  const text = stripVTControlCharacters(line);
+  const text = printable(line);
   return text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
 }

@@ -1,4 +1,5 @@
 import { type Event, formatBytes } from '@polyvisor/core';
+import { stripVTControlCharacters } from 'node:util';
 import { formatDuration } from '../duration.js';
 import type { Pace } from './rate.js';
 
@@ -16,4 +17,10 @@ export function progressText({ done, total, unit }: Progress, { rate, left }: Pa
 /** `title (1.2 s): note`. */
 export function doneText({ title, seconds, note }: Extract<Event, { type: 'stage-done' }>): string {
   return `${title} (${formatDuration(seconds)})${note === undefined ? '' : `: ${note}`}`;
+}
+
+/** Without what could move a cursor or ring a bell: guests, images and other programs have a say in these texts. */
+export function printable(text: string): string {
+  // eslint-disable-next-line no-control-regex -- they are what is meant
+  return stripVTControlCharacters(text).replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '');
 }

@@ -11,8 +11,6 @@ const line = z
 /** On a command line, a name may look like a number. */
 const name = z.union([line, z.number().transform(String)]);
 
-const splitNames = (value: string) => (value === 'none' ? [] : value.split('+').map((each) => each.trim()));
-
 /** First hardware version of VMware that has the thing. */
 const SINCE = { sata: 10, e1000e: 8, uefi: 8 } as const;
 
@@ -42,12 +40,12 @@ export const ovaOptions = z
       .describe('What the disk is attached to: lsilogic (SCSI, widest), sata (AHCI), pvscsi (only vmware), ide'),
     firmware: z.enum(['bios', 'uefi']).optional().describe('Default: bios if the appliance boots under it, else uefi'),
     networks: z
-      .union([z.array(name), name.transform(splitNames).pipe(z.array(line))])
+      .union([z.array(name), name.transform((value) => (value === 'none' ? [] : [value]))])
       .refine((list) => list.length <= 8, 'at most 8')
       .refine((list) => new Set(list).size === list.length, 'each name once')
       .optional()
       .describe(
-        "Networks to attach, one adapter each: a list, or names joined by '+', or 'none'. Default for vmware: none, because an adapter on a named network cannot be deployed at sites that have only distributed switches; add one when deploying. Default for virtualbox: NAT",
+        "Name of a network to attach an adapter to, several times for several adapters, or 'none'. Default for vmware: none, because an adapter on a named network cannot be deployed at sites that have only distributed switches; add one when deploying. Default for virtualbox: NAT",
       ),
     adapter: z
       .enum(['e1000', 'e1000e', 'vmxnet3', 'pcnet32'])

@@ -29,7 +29,7 @@ const EVERYTHING = [
   { controller: 'pvscsi' },
   { flavour: 'virtualbox', controller: 'ide' },
   { flavour: 'virtualbox', firmware: 'uefi' },
-  { flavour: 'virtualbox', controller: 'sata', networks: 'NAT+HostOnly' },
+  { flavour: 'virtualbox', controller: 'sata', networks: ['NAT', 'HostOnly'] },
 ];
 
 describe('an OVF descriptor', () => {
@@ -122,7 +122,7 @@ describe('an OVF descriptor', () => {
       firmware: 'uefi',
       controller: 'sata',
       cpus: 2,
-      networks: 'NAT+HostOnly+x',
+      networks: ['NAT', 'HostOnly', 'x'],
     });
     const disk = child(child(root, 'DiskSection'), 'Disk') as XmlNode;
     expect(disk.attributes.get('vbox:uuid')).toBe(ids.disk);
@@ -147,7 +147,7 @@ describe('an OVF descriptor', () => {
 
   it('has no network adapter unless there is a network', () => {
     expect(source({})).not.toContain('Network');
-    const nics = items(parsed({ networks: 'A+B', adapter: 'vmxnet3' })).filter(
+    const nics = items(parsed({ networks: ['A', 'B'], adapter: 'vmxnet3' })).filter(
       (item) => property(item, 'ResourceType') === '10',
     );
     expect(nics.map((nic) => [property(nic, 'Connection'), property(nic, 'ResourceSubType')])).toEqual([

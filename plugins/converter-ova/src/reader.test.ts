@@ -71,7 +71,7 @@ describe('reading an OVA', () => {
       machine: 'sample',
       'system type': 'vmx-13',
       guest: 'Debian GNU/Linux 12 (64-bit)',
-      disk: 'sample-disk1.vmdk',
+      'disk file': 'sample-disk1.vmdk',
       manifest: 'sha256',
       'grain directory': 'behind the data',
     });

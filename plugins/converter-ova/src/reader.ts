@@ -50,7 +50,7 @@ export async function openOva(file: ImageFile): Promise<OpenImage> {
       ...(ovf.machine === undefined ? {} : { machine: ovf.machine }),
       ...(ovf.systemType === undefined ? {} : { 'system type': ovf.systemType }),
       ...(ovf.guest === undefined ? {} : { guest: ovf.guest }),
-      disk: ovf.disk.name,
+      'disk file': ovf.disk.name,
       // Importers take the VMDK's capacity, and so do we; a descriptor that says something else is worth a look.
       ...(ovf.capacity === undefined || ovf.capacity === disk.size
         ? {}

@@ -6,7 +6,7 @@ export type { FoundDefinition } from './find.js';
 export { DEFINITION_FILE, findDefinition, listDefinitions } from './find.js';
 export type { DefinitionInputs, InputFile } from './inputs.js';
 export { definitionInputs } from './inputs.js';
-export type { BootCheck, Definition, InputReference, LoadOptions, Requested } from './load.js';
+export type { BootCheck, Definition, InputReference, LoadOptions, Requested, Requests } from './load.js';
 export { loadDefinition } from './load.js';
 export { createRedactor, redact, SHORTEST_SECRET } from './redact.js';
 export { definitionSchema, SCHEMA_ID } from './schema.js';

@@ -182,6 +182,25 @@ boot-check: {expect: 'web login:', timeout: 2m}
     expect(definition.issueAt(['targets', 0, 'nothing'], 'x')).toMatchObject({ line: 5, column: 5 });
   });
 
+  it('lets the host report problems of plugins together with all others', async () => {
+    const found = await problems(
+      `${HEAD}cpus: x\ntargets: [vdi, {format: raw, size: '\${size}'}]\nprovisioner: rootfs\n`,
+      {
+        check: ({ targets, provisioner, issueAt }) => [
+          issueAt(targets[0]?.path ?? [], `no format ${targets[0]?.id}`),
+          issueAt([...(targets[1]?.path ?? []), 'size'], 'bad only because the variable is'),
+          issueAt(provisioner?.path ?? [], 'no rootfs'),
+        ],
+      },
+    );
+    expect(found).toEqual([
+      '4:7 cpus: "x" is not a whole number from 1 to 512',
+      '5:11 no format vdi',
+      '5:36 undeclared variable "size"',
+      '6:14 no rootfs',
+    ]);
+  });
+
   it('may turn the boot check off', async () => {
     expect((await load(`${HEAD}boot-check: false\n`)).bootCheck).toBeUndefined();
   });

@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises';
+import { open, readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import {
   type Appliance,
@@ -43,7 +43,12 @@ export interface LoadOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** Names of the sealing steps that exist; when given, `seal.keep` may name no other. */
   readonly sealOperations?: readonly string[];
+  /** What only the host can judge: whether plugins exist and take these options. Called also when there are other problems. */
+  readonly check?: (requests: Requests) => readonly Issue[];
 }
+
+/** What a definition asks of plugins. */
+export type Requests = Pick<Definition, 'targets' | 'provisioner' | 'issueAt'>;
 
 /** A plugin's part that the definition asks for. Which exist, and what options they take, the host knows. */
 export interface Requested {
@@ -204,13 +209,15 @@ class Loader {
     );
     const disk = this.#disk(document['disk'], checked.disk);
     const packages = await this.#packages(checked.source, asRecord(document['source']));
+    const provisioner =
+      checked.provisioner === undefined ? undefined : requested(checked.provisioner, 'id', ['provisioner']);
     this.#checkRules(checked);
+    const issueAt: Definition['issueAt'] = (path, message, hint) => this.#issue(path, message, hint);
+    this.#add(this.#options.check?.({ targets, provisioner, issueAt }) ?? []);
     if (this.issues.length > 0 || packages === undefined || disk === undefined) return undefined;
 
     const whole = checked as Document;
     const architecture = whole.architecture;
-    const provisioner =
-      whole.provisioner === undefined ? undefined : requested(whole.provisioner, 'id', ['provisioner']);
     return {
       folder: this.#folder,
       appliance: {
@@ -244,7 +251,7 @@ class Loader {
           secret || value === undefined ? [] : [[name, value]],
         ),
       ),
-      issueAt: (path, message, hint) => this.#issue(path, message, hint),
+      issueAt,
     };
   }
 
@@ -315,7 +322,7 @@ class Loader {
   #check<Schema extends z.ZodType>(schema: Schema, value: unknown, path: DocumentPath): z.output<Schema> | undefined {
     const found: Issue[] = [];
     const result = checkPart(schema, value, path, this.#source, found);
-    this.issues.push(...found.filter((issue) => !this.#holes.has(positionOf(issue))));
+    this.#add(found);
     return result;
   }
 
@@ -357,7 +364,7 @@ class Loader {
       const place = typeof entry === 'string' ? path : [...path, 'path'];
       const input = await this.#input(script.path, place, 'file');
       if (input === undefined) continue;
-      const start = (await readFile(input.path)).subarray(0, 4).toString('latin1');
+      const start = await firstBytes(input.path, 4);
       if (!start.startsWith('#!') && start !== '\x7fELF') {
         this.#report(
           place,
@@ -531,9 +538,12 @@ class Loader {
   }
 
   readonly #report: Report = (path, message, hint) => {
-    const issue = this.#issue(path, message, hint);
-    if (!this.#holes.has(positionOf(issue))) this.issues.push(issue);
+    this.#add([this.#issue(path, message, hint)]);
   };
+
+  #add(issues: readonly Issue[]): void {
+    this.issues.push(...issues.filter((issue) => !this.#holes.has(positionOf(issue))));
+  }
 
   #issue(path: DocumentPath, message: string, hint?: string): Issue {
     return { ...this.#source.issueAt(path, message), ...(hint === undefined ? {} : { hint }) };
@@ -577,6 +587,16 @@ function credentialsIn(address: string): string[] {
     return [password, decodeURIComponent(password)];
   } catch {
     return [password];
+  }
+}
+
+async function firstBytes(path: string, length: number): Promise<string> {
+  const file = await open(path);
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, 0);
+    return buffer.toString('latin1', 0, bytesRead);
+  } finally {
+    await file.close();
   }
 }
 

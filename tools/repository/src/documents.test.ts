@@ -68,7 +68,7 @@ it('every page of the documentation is in its index', () => {
     normalize(join('docs', target.split('#')[0] ?? '')),
   );
   const pages = documents.filter((path) => path.startsWith('docs/') && path !== 'docs/README.md');
-  // One line stands for all formats: a new one must not have to touch a page that belongs to all.
-  expect(pages.filter((path) => !path.startsWith('docs/formats/') && !index.includes(path))).toEqual([]);
-  expect(index).toContain('docs/formats');
+  // A folder stands for all in it: a new format must not have to touch a page that belongs to all.
+  const listed = (path: string) => index.includes(path) || index.includes(dirname(path));
+  expect(pages.filter((path) => !listed(path))).toEqual([]);
 });

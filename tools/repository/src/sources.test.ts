@@ -26,6 +26,6 @@ describe('the sources', () => {
 
   it('name files in kebab-case', () => {
     const names = code.filter((path) => /\/src\/.*\.ts$/.test(path)).map((path) => path.split('/').pop() ?? '');
-    expect(names.filter((name) => !/^[a-z0-9]+(-[a-z0-9]+)*(\.(test|test-support))?\.ts$/.test(name))).toEqual([]);
+    expect(names.filter((name) => !/^[a-z0-9]+(-[a-z0-9]+)*(\.[a-z-]+)*\.ts$/.test(name))).toEqual([]);
   });
 });

@@ -62,7 +62,8 @@ export async function bootImage(options: BootImageOptions): Promise<BootReport> 
   const node = await converter.blockNode(image);
   await using work = await createWorkDirectory(options.workRoot, emit);
   await mkdir(dirname(resolve(options.consoleLog)), { recursive: true });
-  return stage(
+  // Awaited here, or the work directory would be gone before the guest is.
+  return await stage(
     emit,
     'boot',
     `booting ${options.path} under ${firmware.toUpperCase()}`,

@@ -111,9 +111,12 @@ async function boot(
   const started = performance.now();
   const files = { workDir: job.workDir, qmpSocket: QMP_SOCKET, consoleLog: job.consoleLog };
   await using machine = await Machine.start(context, args, files, job.signal);
+  let reported: string | undefined;
   const reporter = setInterval(() => {
     const message = machine.console.tail(1)[0];
-    if (message !== undefined) job.emit({ type: 'waiting', stage: 'boot', message });
+    if (message === undefined || message === reported) return;
+    reported = message;
+    job.emit({ type: 'waiting', stage: 'boot', message });
   }, REPORT_INTERVAL);
   try {
     const outcome = await machine.outcome(job.expect, timeout, job.signal);

@@ -10,6 +10,9 @@ export interface Descriptor {
 const MAX_LINES = 1000;
 
 const EXTENT = /^(?:RW|RDONLY|NOACCESS)\s+(\d{1,15})\s+([A-Z0-9]+)(?:\s+"([^"]*)")?/;
+/** Settings that `inspect` shows. */
+const SHOWN: ReadonlySet<string> = new Set(['CID', 'ddb.adapterType', 'ddb.virtualHWVersion']);
+
 const SETTING = /^([\w.]+)\s*=\s*(.*?)\s*$/;
 
 /**
@@ -31,7 +34,7 @@ export function readDescriptor(text: string, capacity: number): Descriptor | str
     }
     const [, key, value] = SETTING.exec(line) ?? [];
     if (key === undefined || value === undefined)
-      return `the descriptor has a line that is neither a setting nor an extent: ${JSON.stringify(line.slice(0, 60))}`;
+      return `the descriptor has a line that is neither a setting nor an extent: ${quote(line)}`;
     if (settings.has(key)) return `the descriptor says ${key} twice`;
     settings.set(key, value.replace(/^"(.*)"$/, '$1'));
   }
@@ -51,10 +54,10 @@ function wrongIn(
 ): string | undefined {
   const version = settings.get('version');
   if (version === undefined || !/^[123]$/.test(version))
-    return `the descriptor has version ${version ?? '(none)'}, 1 to 3 are known`;
+    return `the descriptor has version ${quote(version)}, 1 to 3 are known`;
   const createType = settings.get('createType');
   if (createType !== 'streamOptimized')
-    return `the descriptor says the disk is of type ${createType ?? '(none)'}, the header says it is a compressed stream`;
+    return `the descriptor says the disk is of type ${quote(createType)}, the header says it is a compressed stream`;
   const parent = settings.get('parentCID') ?? 'ffffffff';
   if (parent.toLowerCase() !== 'ffffffff' || settings.has('parentFileNameHint'))
     return 'the disk is only the difference to a parent disk, which is not read';
@@ -64,8 +67,17 @@ function wrongIn(
   const [, sectors, type, name] = extent;
   if (type !== 'SPARSE') return `the descriptor's extent is of type ${type ?? ''}, a stream has SPARSE`;
   if (name !== undefined && /[/\\:]/.test(name))
-    return `the descriptor's extent names a path, ${JSON.stringify(name.slice(0, 60))}, a stream names only itself`;
+    return `the descriptor's extent names a path, ${quote(name)}, a stream names only itself`;
   if (Number(sectors) !== capacity)
     return `the descriptor's extent has ${sectors ?? ''} sectors, the header ${capacity}`;
+  for (const [key, value] of settings) {
+    if (!/^[\x20-\x7e]*$/.test(value) && SHOWN.has(key))
+      return `the descriptor's ${key} is not plain text: ${quote(value)}`;
+  }
   return undefined;
+}
+
+/** For a message: what a stranger wrote, cut short and without characters that a terminal would obey. */
+function quote(text: string | undefined): string {
+  return text === undefined ? '(none)' : JSON.stringify(text.slice(0, 60));
 }

@@ -1,6 +1,6 @@
 import { FormatError } from '@polyvisor/core';
 import type { ArchiveMember } from './tar-reader.js';
-import { attribute, child, children, parseXml, type XmlNode } from './xml-reader.js';
+import { attribute, child, children, parseXml, printable, type XmlNode } from './xml-reader.js';
 
 /** What a reader needs of a descriptor. */
 export interface Ovf {
@@ -16,7 +16,8 @@ export interface Ovf {
 export function readOvf(path: string, bytes: Uint8Array, members: readonly ArchiveMember[]): Ovf {
   const root = parseXml(bytes);
   if (typeof root === 'string') throw invalid(path, `the descriptor is not XML that we read: ${root}`);
-  if (root.name !== 'Envelope') throw invalid(path, `the descriptor's root is ${root.name}, not an Envelope`);
+  if (root.name !== 'Envelope')
+    throw invalid(path, `the descriptor's root is ${printable(root.name)}, not an Envelope`);
   const system = child(root, 'VirtualSystem');
   if (system === undefined) {
     throw unsupported(
@@ -30,9 +31,9 @@ export function readOvf(path: string, bytes: Uint8Array, members: readonly Archi
   return {
     disk: memberOf(path, root, disk, members),
     capacity: capacityOf(disk),
-    machine: child(system, 'Name')?.text ?? attribute(system, 'id'),
-    systemType: child(child(hardware, 'System'), 'VirtualSystemType')?.text,
-    guest: child(child(system, 'OperatingSystemSection'), 'Description')?.text,
+    machine: shown(child(system, 'Name')?.text ?? attribute(system, 'id')),
+    systemType: shown(child(child(hardware, 'System'), 'VirtualSystemType')?.text),
+    guest: shown(child(child(system, 'OperatingSystemSection'), 'Description')?.text),
   };
 }
 
@@ -60,19 +61,22 @@ function memberOf(path: string, root: XmlNode, disk: XmlNode, members: readonly 
   const files = new Map<string, XmlNode>();
   for (const file of children(root, 'References').flatMap((references) => children(references, 'File'))) {
     const id = attribute(file, 'id') ?? '';
-    if (files.has(id)) throw invalid(path, `the descriptor has two files of id ${JSON.stringify(id)}`);
+    if (files.has(id)) throw invalid(path, `the descriptor has two files of id ${JSON.stringify(id.slice(0, 100))}`);
     files.set(id, file);
   }
   const reference = attribute(disk, 'fileRef');
   if (reference === undefined) throw unsupported(path, 'the disk has no file, it is to be made empty');
   const file = files.get(reference);
   if (file === undefined)
-    throw invalid(path, `the disk refers to the file ${JSON.stringify(reference)}, which the descriptor does not have`);
+    throw invalid(
+      path,
+      `the disk refers to the file ${JSON.stringify(reference.slice(0, 100))}, which the descriptor does not have`,
+    );
   const compression = attribute(file, 'compression') ?? 'identity';
   if (compression !== '' && compression !== 'identity') {
     throw unsupported(
       path,
-      `the disk is compressed once more, as ${JSON.stringify(compression)}`,
+      `the disk is compressed once more, as ${JSON.stringify(compression.slice(0, 100))}`,
       'unpack it with tar and gunzip, and convert the VMDK',
     );
   }
@@ -94,7 +98,7 @@ function memberOf(path: string, root: XmlNode, disk: XmlNode, members: readonly 
     throw new FormatError('ova-invalid', `the descriptor gives another size for ${member.name} than the archive`, {
       file: path,
       offset: member.offset,
-      expected: size,
+      expected: size.slice(0, 100),
       found: `${member.size}`,
     });
   }
@@ -109,6 +113,10 @@ function capacityOf(disk: XmlNode): number | undefined {
   const unit = units === 'byte' ? 1 : power === undefined ? Number.NaN : 2 ** Number(power);
   const bytes = capacity * unit;
   return Number.isSafeInteger(bytes) ? bytes : undefined;
+}
+
+function shown(text: string | undefined): string | undefined {
+  return text === undefined || text.trim() === '' ? undefined : printable(text.trim());
 }
 
 /** Percent-encoding undone, once. */

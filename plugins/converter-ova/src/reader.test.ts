@@ -107,6 +107,14 @@ describe('reading an OVA', () => {
     expect(facts['capacity in the descriptor']).toBe(16 * 2 ** 30);
   });
 
+  it('shows nothing that would paint the terminal or fill it', async () => {
+    const evil = ovf.replace('sample</Name>', `\u001b[2J${'x'.repeat(1000)}</Name>`);
+    const { facts } = await openOva(memoryFile(archive([descriptor(evil), vmdk()])));
+    expect(facts['machine']).toBe(`\ufffd[2J${'x'.repeat(96)}`);
+    const broken = openOva(memoryFile(archive([descriptor(`<r>${'<'.repeat(10_000)}</r>`), vmdk()])));
+    await expect(broken).rejects.toSatisfy((error: Error) => error.message.length < 300);
+  });
+
   it.skipIf(!available('tar', 'tar'))('reads what GNU tar packs, and not what it packs in other ways', async () => {
     const scratch = await mkdtemp(join(tmpdir(), 'polyvisor-test-'));
     try {

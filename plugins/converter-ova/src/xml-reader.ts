@@ -40,11 +40,11 @@ export function parseXml(bytes: Uint8Array): XmlNode | string {
   if (/<!\s*(?:DOCTYPE|ENTITY)/i.test(source)) return 'it has a DOCTYPE, which no OVF needs';
   try {
     const valid = XMLValidator.validate(source);
-    if (valid !== true) return `line ${valid.err.line}: ${valid.err.msg}`;
+    if (valid !== true) return `line ${valid.err.line}: ${printable(valid.err.msg)}`;
     const roots = (parser.parse(source) as Ordered[]).map((each) => nodeOf(each)).filter((each) => each !== undefined);
     return roots.length === 1 && roots[0] !== undefined ? roots[0] : `it has ${roots.length} root elements`;
   } catch (error) {
-    return (error as Error).message;
+    return printable((error as Error).message);
   }
 }
 
@@ -92,4 +92,9 @@ function decode(text: string): string {
       return code <= 0x10_ffff ? String.fromCodePoint(code) : whole;
     },
   );
+}
+
+/** Cut short, and without characters that a terminal would obey: for what a stranger wrote. */
+export function printable(text: string): string {
+  return text.slice(0, 100).replace(/\p{Control}/gu, '\ufffd');
 }

@@ -1,4 +1,4 @@
-import { reportLines, reportOf } from './error-report.js';
+import { reportOf } from './error-report.js';
 import { ExitCode, Interruption } from './exit-code.js';
 import { run } from './run.js';
 
@@ -12,7 +12,7 @@ function onSignal(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP'): void {
   const code = signal === 'SIGINT' ? ExitCode.interrupted : ExitCode.terminated;
   if (stop.signal.aborted) process.exit(code);
   process.stderr.write(`\n${signal}: stopping and cleaning up; once more to leave at once\n`);
-  stop.abort(new Interruption(`ended by ${signal}; nothing was left behind`, code));
+  stop.abort(new Interruption(`ended by ${signal}`, code));
 }
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => onSignal(signal));
@@ -26,11 +26,19 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
+/** Time that a run gets to clean up after a bug, in milliseconds. */
+const LAST_CHANCE = 10_000;
+
+/** A bug that nobody caught ends the run like a signal does, so that it is cleaned up after and reported as any other. */
 function onBug(error: unknown): void {
-  const report = reportOf(error);
-  process.stderr.write(
-    `${[...reportLines(report), `error: ${report.message}`, `hint: ${report.hint ?? ''}`].join('\n')}\n`,
-  );
+  if (stop.signal.aborted) return leave(error);
+  setTimeout(() => leave(error), LAST_CHANCE).unref();
+  stop.abort(error);
+}
+
+function leave(error: unknown): void {
+  const { message, stack } = reportOf(error);
+  process.stderr.write(`${stack ?? message}\n`);
   process.exit(ExitCode.bug);
 }
 process.on('uncaughtException', onBug);

@@ -42,10 +42,11 @@ const SLOW = `
   export default {
     api: 1, name: 'slow', provisioners: [], booters: [],
     converters: [(context) => ({
-      id: 'slow', extension: '.slow', summary: 'Takes its time', options: z.strictObject({ stuck: z.boolean().optional() }),
+      id: 'slow', extension: '.slow', summary: 'Takes its time', options: z.strictObject({ stuck: z.boolean().optional(), loose: z.boolean().optional() }),
       capabilities: { order: 'random', maxSize: 2 ** 40, sizeMultiple: 512, compression: [], hypervisors: [] },
       detect: async () => 'no', open: async () => { throw new Error('never read'); },
       create: async ({ size, sink, options }) => {
+        if (options.loose) setTimeout(() => { throw new Error('nobody caught this'); }, 1000);
         context.start('sh', ['-c', "trap '' TERM; (trap '' TERM; sleep 300 & wait) & echo $$ > pids; wait"]);
         return {
           size,
@@ -130,6 +131,14 @@ describe('a signal', () => {
     expect((await next.ended).code).toBe(0);
     expect((await outputs()).filter((name) => name.startsWith('disk-raw'))).toEqual(['disk-raw.img']);
   });
+});
+
+it('a bug that nobody catches is cleaned up after, and reported', async () => {
+  const { ended, output, group } = await converting('slow:loose=true');
+  expect((await ended).code).toBe(ExitCode.bug);
+  expect(output.stderr).toMatch(/index\.js:\d+.*\n(.*\n)*error: nobody caught this\nhint: this is a bug/);
+  expect(await outputs()).toEqual([]);
+  expect(isAlive(group)).toBe(false);
 });
 
 describe('the output', () => {

@@ -113,7 +113,7 @@ async function fakePlugin(name = 'fake'): Promise<void> {
         }),
       })],
       provisioners: [(context) => ({
-        id: '${name}-maker', summary: 'Makes nothing', capabilities: {},
+        id: '${name}-maker', summary: 'Makes nothing', capabilities: {}, options: z.strictObject({}),
         probe: async () => ({ usable: false, reason: 'it is made up', hint: 'be real', debianPackages: ['zeta', 'alpha'] }),
         estimate: async () => 0, provision: async () => {},
       })],
@@ -169,6 +169,15 @@ describe('the command line', () => {
     expect(code).toBe(ExitCode.definition);
     expect(stdout).toBe('');
   });
+});
+
+it('says what is wrong with a command line to machines, too', async () => {
+  const { code, records, stderr } = await polyvisor(['convert', 'disk.img', '--json']);
+  expect(code).toBe(ExitCode.definition);
+  expect(records()).toMatchObject([
+    { type: 'error', code: 'usage', message: "required option '--to <format>' not specified" },
+  ]);
+  expect(stderr).toContain('--to <format>');
 });
 
 describe('convert', () => {

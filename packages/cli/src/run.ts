@@ -24,10 +24,19 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     }
     await program.parseAsync([...args], { from: 'user' });
     code = session?.answeredNo === true ? ExitCode.no : ExitCode.ok;
-  } catch (error) {
+  } catch (thrown) {
+    // Whatever a run says that was ended from outside, that is why it failed.
+    const error: unknown = io.signal.aborted ? io.signal.reason : thrown;
+    if (error !== thrown)
+      session?.emit({ type: 'log', level: 'debug', scope: 'polyvisor', message: `ended with: ${String(thrown)}` });
     if (error instanceof CommanderError) {
       // Help and version are "errors" with exit code 0; what commander refuses has been said already.
       code = error.exitCode === 0 ? ExitCode.ok : ExitCode.definition;
+      const options = program.opts() as unknown as GlobalOptions;
+      if (code !== ExitCode.ok && options.json === true) {
+        const message = error.message.replace(/^error: /, '');
+        open(options).renderer.error({ kind: 'definition', code: 'usage', message, exitCode: code });
+      }
     } else {
       code = exitCodeOf(error);
       if (code !== ExitCode.outputClosed) {

@@ -41,7 +41,10 @@ export function contribute<T extends { readonly id: string }>(
     });
   }
   const parts = value as Readonly<Record<string, unknown>> | undefined;
-  const missing = METHODS[kind].filter((method) => typeof parts?.[method] !== 'function');
+  const missing: string[] = METHODS[kind].filter((method) => typeof parts?.[method] !== 'function');
+  // Booters have no options; those of the others are a zod schema, of whichever copy of zod.
+  const options = parts?.['options'] as { readonly safeParse?: unknown } | undefined;
+  if (kind !== 'booter' && typeof options?.safeParse !== 'function') missing.push('options');
   if (typeof parts?.['id'] !== 'string' || !NAME_PATTERN.test(parts['id']) || missing.length > 0) {
     const reason =
       missing.length > 0

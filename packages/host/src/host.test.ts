@@ -1,4 +1,5 @@
 import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -13,6 +14,9 @@ import {
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createHost, type Host, type HostOptions, readProject } from './index.js';
 import { detectFormat } from './detect.js';
+
+/** Made-up packages lie where Node would not find it. */
+const ZOD = pathToFileURL(createRequire(import.meta.url).resolve('zod')).href;
 
 let folder: string;
 const events: Event[] = [];
@@ -34,13 +38,14 @@ async function write(files: Readonly<Record<string, unknown>>): Promise<void> {
 
 /** Text of a module that exports a plugin with one converter, in plain JavaScript and without any import. */
 function moduleOf(name: string, converterId: string, more = ''): string {
-  return `globalThis.madeConverters ??= [];
+  return `import { z } from '${ZOD}';
+  globalThis.madeConverters ??= [];
   export default {
     api: 1, name: '${name}', provisioners: [], booters: [],
     converters: [(context) => {
       globalThis.madeConverters.push('${converterId}');
       return {
-        id: '${converterId}', extension: '.${converterId}', summary: 'A made-up format', capabilities: { hypervisors: [] },
+        id: '${converterId}', extension: '.${converterId}', summary: 'A made-up format', capabilities: { hypervisors: [] }, options: z.strictObject({ level: z.number().default(3) }),
         detect: async () => 'no', create: async () => {}, open: async () => {},
       };
     }],
@@ -228,7 +233,7 @@ describe('refusing plugins', () => {
       'a converter without methods',
       moduleOf('bad', 'bad', "converters: [() => ({ id: 'bad' })],"),
       'plugin-invalid',
-      'detect, create, open',
+      'detect, create, open, options',
     ],
     [
       'a factory that throws',

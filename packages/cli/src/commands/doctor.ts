@@ -1,6 +1,7 @@
 import { availableParallelism, arch, cpus, freemem, release, totalmem } from 'node:os';
 import { readFile, statfs } from 'node:fs/promises';
 import { EnvironmentError, formatBytes, type Probe } from '@polyvisor/core';
+import { workRoot } from '../places.js';
 import type { Configure } from '../program.js';
 import type { Session } from '../session.js';
 
@@ -52,16 +53,23 @@ interface Machine {
   readonly processors: string;
   readonly memory: string;
   readonly disk: string;
+  readonly temporary: string;
 }
 
 async function describeMachine({ io }: Session): Promise<Machine> {
-  const space = await statfs(io.cwd);
+  const free = async (folder: string) => {
+    const space = await statfs(folder).catch(() => undefined);
+    return space === undefined
+      ? `${folder} is not there`
+      : `${formatBytes(space.bavail * space.bsize)} free in ${folder}`;
+  };
   return {
     system: `${(await systemRelease())['PRETTY_NAME'] ?? process.platform} (${process.platform} ${release()}, ${arch()})`,
     node: process.version,
     processors: `${availableParallelism()} × ${cpus()[0]?.model.trim() ?? 'unknown'}`,
     memory: `${formatBytes(freemem())} free of ${formatBytes(totalmem())}`,
-    disk: `${formatBytes(space.bavail * space.bsize)} free in ${io.cwd}`,
+    disk: await free(io.cwd),
+    temporary: await free(workRoot(io.env)),
   };
 }
 

@@ -47,8 +47,11 @@ async function start(args) {
     );
     return EXIT_BUG;
   }
-  say(`starting: ${['polyvisor build debian-12', ...args].join(' ')}`);
-  return run(process.execPath, ['packages/cli/bin/polyvisor.js', 'build', 'debian-12', ...args]);
+  // What an earlier start has made is replaced when the new result is complete; other folders are the user's.
+  const elsewhere = args.some((arg) => /^(-o|--output)/.test(arg));
+  const build = ['build', 'debian-12', ...(elsewhere ? [] : ['--force']), ...args];
+  say(`starting: polyvisor ${build.join(' ')}`);
+  return run(process.execPath, ['packages/cli/bin/polyvisor.js', ...build]);
 }
 
 /** All that has to hold before a change lands; with arguments, only the tests that these select (`npm test -- qcow2`). */

@@ -126,7 +126,12 @@ describe('npm start', () => {
       'import { note } from "../../../node_modules/note.mjs"; note(); process.exit(4)',
     );
     expect((await setup(['start', '--to', 'qcow2'])).code).toBe(4);
-    expect(await calls()).toEqual(['apt-get --version', 'tsc -b', 'polyvisor.js build debian-12 --to qcow2']);
+    expect(await calls()).toEqual(['apt-get --version', 'tsc -b', 'polyvisor.js build debian-12 --force --to qcow2']);
+  });
+
+  it('replaces nothing in a folder that was named', async () => {
+    await setup(['start', '-o', 'out']);
+    expect((await calls()).pop()).toBe('polyvisor.js build debian-12 -o out');
   });
 
   it('stops where the sources do not compile', async () => {

@@ -28,7 +28,10 @@ export function parseAttributes(text: string): Attributes {
     if (!KEPT.test(name)) continue;
     const value = `${values.size}`;
     values.set(value, new Uint8Array(Buffer.from(hex, 'hex')));
-    byPath.set(path, [...(byPath.get(path) ?? []), { name, file: value }].sort((a, b) => (a.name < b.name ? -1 : 1)));
+    byPath.set(
+      path,
+      [...(byPath.get(path) ?? []), { name, file: value }].sort((a, b) => (a.name < b.name ? -1 : 1)),
+    );
   }
   return { byPath, values };
 }

@@ -18,7 +18,11 @@ export interface PackageCache {
 export async function openCache(cacheDir: string, sources: readonly AptSource[]): Promise<PackageCache> {
   const key = createHash('sha256').update(sources.map(sourceLine).join('\n')).digest('hex').slice(0, 12);
   const directory = join(cacheDir, `apt-${sources[0]?.suite ?? 'none'}-amd64-${key}`);
-  const cache = { archives: join(directory, 'archives'), lists: join(directory, 'lists'), lock: join(directory, 'in-use') };
+  const cache = {
+    archives: join(directory, 'archives'),
+    lists: join(directory, 'lists'),
+    lock: join(directory, 'in-use'),
+  };
   // Named apart: the mode of directories on the way would be the one of the last.
   for (const name of [cache.archives, cache.lists]) await mkdir(join(name, 'partial'), { recursive: true });
   return cache;
@@ -36,7 +40,9 @@ export async function lockCache(
   signal: AbortSignal,
   waiting: () => void,
 ): Promise<AsyncDisposable> {
-  const holder = context.start('flock', ['--exclusive', lock, 'sh', '-c', 'echo locked; exec cat >/dev/null'], { signal });
+  const holder = context.start('flock', ['--exclusive', lock, 'sh', '-c', 'echo locked; exec cat >/dev/null'], {
+    signal,
+  });
   const release = async () => {
     holder.stdin.end();
     await holder.stop(1000);

@@ -38,20 +38,25 @@ export async function copyFiles(sandbox: Sandbox, files: readonly FileToCopy[]):
     const [user = 'root', group = user] = file.owner.split(':');
     await requireOwner(sandbox, 'passwd', user, file);
     await requireOwner(sandbox, 'group', group, file);
-    await sandbox.shell(COPY, [sandbox.root, dirname(from), basename(from), to, user, group, mode?.toString(8) ?? '']).catch(
-      (cause: unknown) => {
+    await sandbox
+      .shell(COPY, [sandbox.root, dirname(from), basename(from), to, user, group, mode?.toString(8) ?? ''])
+      .catch((cause: unknown) => {
         sandbox.signal.throwIfAborted();
         throw new EnvironmentError('copy-failed', `cannot copy ${from} to ${to} in the guest: ${String(cause)}`, {
           hint: 'is it readable for the user who builds, and is the place in the guest not taken by something else?',
           cause,
         });
-      },
-    );
+      });
   }
 }
 
 /** tar would quietly take root for a name that the guest does not know. */
-async function requireOwner(sandbox: Sandbox, database: 'passwd' | 'group', name: string, file: FileToCopy): Promise<void> {
+async function requireOwner(
+  sandbox: Sandbox,
+  database: 'passwd' | 'group',
+  name: string,
+  file: FileToCopy,
+): Promise<void> {
   const { exitCode } = await sandbox.chroot('getent', [database, name], { acceptExitCodes: [0, 2] });
   if (exitCode === 0) return;
   throw new DefinitionError(

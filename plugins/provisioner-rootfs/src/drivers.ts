@@ -26,7 +26,18 @@ export const TARGET_DRIVERS: Readonly<Record<string, readonly string[]>> = {
     'hyperv_drm',
     'pci-hyperv',
   ],
-  VMware: ['vmw_pvscsi', 'vmxnet3', 'mptspi', 'mptsas', 'mptscsih', 'mptbase', 'BusLogic', 'vmw_balloon', 'vmw_vmci', 'vmwgfx'],
+  VMware: [
+    'vmw_pvscsi',
+    'vmxnet3',
+    'mptspi',
+    'mptsas',
+    'mptscsih',
+    'mptbase',
+    'BusLogic',
+    'vmw_balloon',
+    'vmw_vmci',
+    'vmwgfx',
+  ],
   'SATA, IDE, SAS and NVMe controllers': [
     'ahci',
     'ata_piix',
@@ -47,7 +58,20 @@ export const TARGET_DRIVERS: Readonly<Record<string, readonly string[]>> = {
     'ohci-pci',
   ],
   'emulated network cards': ['e1000', 'e1000e', 'pcnet32', '8139cp', '8139too'],
-  'keyboards and file systems': ['atkbd', 'i8042', 'usbhid', 'hid-generic', 'ext4', 'crc32c_generic', 'crc32c-intel', 'vfat', 'isofs', 'nls_ascii', 'nls_cp437', 'nls_utf8'],
+  'keyboards and file systems': [
+    'atkbd',
+    'i8042',
+    'usbhid',
+    'hid-generic',
+    'ext4',
+    'crc32c_generic',
+    'crc32c-intel',
+    'vfat',
+    'isofs',
+    'nls_ascii',
+    'nls_cp437',
+    'nls_utf8',
+  ],
 };
 
 /** A hook for initramfs-tools(7): its own functions copy the modules, with all that they depend on, at every update. */

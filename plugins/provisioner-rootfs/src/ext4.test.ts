@@ -53,7 +53,9 @@ describe('an ext4 file system made from a tree', () => {
     const uuid = '11111111-2222-8333-8444-555555555555';
     const volume = { disk, offset: OFFSET, length: LENGTH, uuid, label: 'root', hashSeed: uuid };
     await context.run('mke2fs', mke2fsArguments(volume), { env });
-    const { stderr } = await context.run('debugfs', ['-w', '-f', join(directory, 'script'), atOffset(disk, OFFSET)], { env });
+    const { stderr } = await context.run('debugfs', ['-w', '-f', join(directory, 'script'), atOffset(disk, OFFSET)], {
+      env,
+    });
     expect(stderr.split('\n').slice(1).join('')).toBe('');
     return disk;
   }
@@ -83,7 +85,10 @@ describe('an ext4 file system made from a tree', () => {
     await rm(join(other, 'etc'), { recursive: true });
     await mkdir(join(other, 'etc'));
     await writeFile(join(other, 'etc', ODD_NAME), 'odd');
-    const [first, second] = [await build('a', await readTree(one), one), await build('b', await readTree(other), other)];
+    const [first, second] = [
+      await build('a', await readTree(one), one),
+      await build('b', await readTree(other), other),
+    ];
     await context.run('cmp', [first, second]);
   });
 
@@ -97,11 +102,20 @@ describe('an ext4 file system made from a tree', () => {
       { ...top, kind: 'directory', path: 'dev', source: 'dev' },
       { ...top, kind: 'character', path: 'dev/console', source: '', mode: 0o600, major: 5, minor: 1 },
       { ...top, kind: 'fifo', path: 'dev/pipe', source: '', mode: 0o644 },
-      { ...top, kind: 'file', path: 'first', source: 'first', links: 1, attributes: [{ name: 'security.capability', file: '0' }] },
+      {
+        ...top,
+        kind: 'file',
+        path: 'first',
+        source: 'first',
+        links: 1,
+        attributes: [{ name: 'security.capability', file: '0' }],
+      },
     ];
     const disk = await build('disk', entries, root, directory);
     await context.run('e2fsck', ['-fn', atOffset(disk, OFFSET)]);
-    expect(await ask(disk, 'stat /dev/console')).toMatch(/Type: character special.*Mode:\s+0600[\s\S]*Device major\/minor number: 05:01/);
+    expect(await ask(disk, 'stat /dev/console')).toMatch(
+      /Type: character special.*Mode:\s+0600[\s\S]*Device major\/minor number: 05:01/,
+    );
     expect(await ask(disk, 'stat /dev/pipe')).toMatch(/Type: FIFO/);
     expect(await ask(disk, 'ea_get /first security.capability')).toContain('01 00 00 02 00 04');
   });
@@ -109,16 +123,38 @@ describe('an ext4 file system made from a tree', () => {
 
 describe('a tree that is spread over several file systems', () => {
   const entry = (path: string): TreeEntry => ({
-    kind: 'directory', path, source: path, inode: path, links: 1, mode: 0o755, user: 0, group: 0, time: 1,
-    target: '', major: 0, minor: 0, attributes: [],
+    kind: 'directory',
+    path,
+    source: path,
+    inode: path,
+    links: 1,
+    mode: 0o755,
+    user: 0,
+    group: 0,
+    time: 1,
+    target: '',
+    major: 0,
+    minor: 0,
+    attributes: [],
   });
   const tree = ['', 'var', 'var/lib', 'var/log', 'var/log/apt', 'variety'].map(entry);
   const mounts = ['/', '/var', '/var/log'];
   const paths = (mount: string) => subtree(tree, mount, mounts).map(({ path, source }) => [path, source]);
 
   it('leaves mount points as empty directories, and takes roots from them', () => {
-    expect(paths('/')).toEqual([['', ''], ['var', 'var'], ['variety', 'variety']]);
-    expect(paths('/var')).toEqual([['', 'var'], ['lib', 'var/lib'], ['log', 'var/log']]);
-    expect(paths('/var/log')).toEqual([['', 'var/log'], ['apt', 'var/log/apt']]);
+    expect(paths('/')).toEqual([
+      ['', ''],
+      ['var', 'var'],
+      ['variety', 'variety'],
+    ]);
+    expect(paths('/var')).toEqual([
+      ['', 'var'],
+      ['lib', 'var/lib'],
+      ['log', 'var/log'],
+    ]);
+    expect(paths('/var/log')).toEqual([
+      ['', 'var/log'],
+      ['apt', 'var/log/apt'],
+    ]);
   });
 });

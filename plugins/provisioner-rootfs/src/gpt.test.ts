@@ -32,7 +32,10 @@ describe('the partition table', () => {
   it('reads as it was meant in the eyes of sfdisk', async () => {
     const { stdout } = await context.run('sfdisk', ['--json', disk]);
     const { partitiontable } = JSON.parse(stdout) as {
-      partitiontable: { id: string; partitions: { type: string; start: number; size: number; name: string; uuid: string }[] };
+      partitiontable: {
+        id: string;
+        partitions: { type: string; start: number; size: number; name: string; uuid: string }[];
+      };
     };
     expect(partitiontable.id.toLowerCase()).toBe(layout.diskGuid);
     expect(partitiontable.partitions.map(({ type, start, name }) => [type.toLowerCase(), start, name])).toEqual([

@@ -24,7 +24,11 @@ describe("GRUB's BIOS boot code", () => {
     const { core } = embedGrub(bootImage(), new Uint8Array(5000), partition);
     expect(core).toHaveLength(5120);
     const view = new DataView(core.buffer);
-    expect([view.getBigUint64(500, true), view.getUint16(508, true), view.getUint16(510, true)]).toEqual([2049n, 9, 0x820]);
+    expect([view.getBigUint64(500, true), view.getUint16(508, true), view.getUint16(510, true)]).toEqual([
+      2049n,
+      9,
+      0x820,
+    ]);
   });
 
   it.each([

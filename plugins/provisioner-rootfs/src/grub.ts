@@ -75,7 +75,11 @@ export async function installGrub(sandbox: Sandbox, layout: Layout, workDir: str
   await sandbox.chroot('grub-editenv', ['/boot/grub/grubenv', 'create']);
   await updateGrub(sandbox, layout, workDir);
   const [bootImage, coreImage] = [join(workDir, 'boot.img'), join(workDir, 'core.img')];
-  await sandbox.shell('cp "$1/usr/lib/grub/i386-pc/boot.img" "$2"; cp "$1/run/core.img" "$3"', [root, bootImage, coreImage]);
+  await sandbox.shell('cp "$1/usr/lib/grub/i386-pc/boot.img" "$2"; cp "$1/run/core.img" "$3"', [
+    root,
+    bootImage,
+    coreImage,
+  ]);
   const { firstSector, lastSector } = layout.biosBoot;
   return embedGrub(await readFile(bootImage), await readFile(coreImage), {
     firstSector,

@@ -18,7 +18,10 @@ export function guestFiles(appliance: Appliance, layout: Layout, options: Rootfs
   const text = (path: string, content: string, mode = 0o644): GuestFile => ({ path, mode, text: content });
   return [
     text('/etc/hostname', `${hostname}\n`),
-    text('/etc/hosts', `127.0.0.1 localhost\n127.0.1.1 ${hostname}\n\n::1 localhost ip6-localhost ip6-loopback\nff02::1 ip6-allnodes\nff02::2 ip6-allrouters\n`),
+    text(
+      '/etc/hosts',
+      `127.0.0.1 localhost\n127.0.1.1 ${hostname}\n\n::1 localhost ip6-localhost ip6-loopback\nff02::1 ip6-allnodes\nff02::2 ip6-allrouters\n`,
+    ),
     text('/etc/fstab', fstab(layout)),
     text('/etc/default/locale', `LANG=${locale}\n`),
     ...(needsLocales(locale) ? [text('/etc/locale.gen', `${locale} ${charset(locale)}\n`)] : []),

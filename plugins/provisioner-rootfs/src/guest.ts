@@ -72,17 +72,22 @@ export async function writeGuestFiles(sandbox: Sandbox, workDir: string, files: 
   const staged = join(workDir, 'staged');
   for (const { path, mode, text } of files) {
     await writeFile(staged, text);
-    await sandbox.shell(
-      `chroot "$1" sh -euc 'mkdir -p "\${1%/*}"; cat >"$1"; chmod "$2" "$1"' sh "$3" "$4" <"$2"`,
-      [sandbox.root, staged, path, mode.toString(8)],
-    );
+    await sandbox.shell(`chroot "$1" sh -euc 'mkdir -p "\${1%/*}"; cat >"$1"; chmod "$2" "$1"' sh "$3" "$4" <"$2"`, [
+      sandbox.root,
+      staged,
+      path,
+      mode.toString(8),
+    ]);
   }
 }
 
 /** Names of the guest's packages with their versions. */
 export async function packageVersions(sandbox: Sandbox, workDir: string): Promise<Record<string, string>> {
   const list = join(workDir, 'packages');
-  await sandbox.shell(`chroot "$1" dpkg-query --show --showformat '\${Package} \${Version}\\n' >"$2"`, [sandbox.root, list]);
+  await sandbox.shell(`chroot "$1" dpkg-query --show --showformat '\${Package} \${Version}\\n' >"$2"`, [
+    sandbox.root,
+    list,
+  ]);
   const lines = (await readFile(list, 'utf8')).split('\n').filter((line) => line !== '');
   return Object.fromEntries(lines.map((line) => line.split(' ') as [string, string]));
 }

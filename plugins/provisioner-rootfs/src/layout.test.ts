@@ -31,7 +31,10 @@ describe('the layout of the disk', () => {
   it('skips the numbers of the boot partitions', () => {
     const many = Array.from({ length: 15 }, (_, n) => ({ label: `p${n}`, filesystem: 'swap', size: MIB }) as const);
     const { table } = planLayout(
-      { ...appliance, disk: { size: 2048 * MIB, partitions: [...many, { label: 'root', filesystem: 'ext4', mount: '/' }] } },
+      {
+        ...appliance,
+        disk: { size: 2048 * MIB, partitions: [...many, { label: 'root', filesystem: 'ext4', mount: '/' }] },
+      },
       identity,
     );
     expect(new Set(table.map(({ number }) => number)).size).toBe(18);
@@ -41,7 +44,9 @@ describe('the layout of the disk', () => {
   it('refuses a disk that is too small, with the size that would do', () => {
     const tiny = { ...appliance, disk: { ...appliance.disk, size: 400 * MIB } };
     expect(() => planLayout(tiny, identity)).toThrow(
-      expect.toSatisfy((error) => errorKind(error) === 'definition' && (error as { hint: string }).hint.includes('467M')) as Error,
+      expect.toSatisfy(
+        (error) => errorKind(error) === 'definition' && (error as { hint: string }).hint.includes('467M'),
+      ) as Error,
     );
   });
 

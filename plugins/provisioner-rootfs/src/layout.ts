@@ -52,7 +52,9 @@ export function planLayout(appliance: Appliance, identity: Identity): Layout {
     throw new DefinitionError(
       'disk-too-small',
       `the partitions need ${formatBytes(needed)}, the disk of ${formatBytes(size)} has ${formatBytes(Math.max(0, available))} for them`,
-      { hint: `set disk.size to at least ${Math.ceil((needed + start + MIB) / MIB)}M; the boot loaders take 67 MiB of it` },
+      {
+        hint: `set disk.size to at least ${Math.ceil((needed + start + MIB) / MIB)}M; the boot loaders take 67 MiB of it`,
+      },
     );
   }
 

@@ -15,7 +15,9 @@ const minimal: Appliance = {
   ...sampleAppliance,
   name: 'minimal',
   hostname: 'minimal',
-  files: [{ from: join(DEFINITION, 'files/slim.cfg'), to: '/etc/dpkg/dpkg.cfg.d/slim', mode: 0o644, owner: 'root:root' }],
+  files: [
+    { from: join(DEFINITION, 'files/slim.cfg'), to: '/etc/dpkg/dpkg.cfg.d/slim', mode: 0o644, owner: 'root:root' },
+  ],
   scripts: [{ name: 'slim.sh', path: join(DEFINITION, 'scripts/slim.sh'), environment: {}, timeout: 120_000 }],
 };
 
@@ -66,9 +68,9 @@ describe.skipIf(!probe.usable)(`a Debian system from packages${probe.usable ? ''
 
   it('has a table and file systems without faults, and only packages for data', async () => {
     const [disk = ''] = disks;
-    expect((await context.run('sh', ['-c', 'PATH=$PATH:/usr/sbin; sgdisk --verify "$1"', 'sh', disk])).stdout).toContain(
-      'No problems found',
-    );
+    expect(
+      (await context.run('sh', ['-c', 'PATH=$PATH:/usr/sbin; sgdisk --verify "$1"', 'sh', disk])).stdout,
+    ).toContain('No problems found');
     await context.run('sh', ['-c', 'PATH=$PATH:/usr/sbin; e2fsck -fn "$1?offset=69206016"', 'sh', disk]);
     const { stdout } = await context.run('du', ['--block-size=1M', disk]);
     expect(Number.parseInt(stdout, 10)).toBeLessThan(700);
@@ -84,7 +86,18 @@ describe.skipIf(!probe.usable)(`a Debian system from packages${probe.usable ? ''
       'sh',
       disk,
     ]);
-    for (const driver of ['virtio_blk', 'virtio_scsi', 'xen-blkfront', 'hv_storvsc', 'vmw_pvscsi', 'mptspi', 'ahci', 'ata_piix', 'nvme', 'sd_mod']) {
+    for (const driver of [
+      'virtio_blk',
+      'virtio_scsi',
+      'xen-blkfront',
+      'hv_storvsc',
+      'vmw_pvscsi',
+      'mptspi',
+      'ahci',
+      'ata_piix',
+      'nvme',
+      'sd_mod',
+    ]) {
       expect(stdout).toContain(`/${driver}.ko`);
     }
   });

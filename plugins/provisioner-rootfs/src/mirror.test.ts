@@ -49,7 +49,8 @@ Components: main
   });
 
   it('leaves out a key that is written into the field, since no name of a file can be passed on', () => {
-    const text = 'Types: deb\nURIs: http://a.example\nSuites: x\nComponents: main\nSigned-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n';
+    const text =
+      'Types: deb\nURIs: http://a.example\nSuites: x\nComponents: main\nSigned-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n';
     expect(parseDeb822(text)[0]).not.toHaveProperty('signedBy');
   });
 });

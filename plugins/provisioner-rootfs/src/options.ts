@@ -5,14 +5,21 @@ export const rootfsOptions = z.strictObject({
   scratch: z
     .enum(['auto', 'memory', 'disk'])
     .default('auto')
-    .describe('Where the file system tree is put together: memory is faster and leaves nothing behind, disk needs no memory'),
+    .describe(
+      'Where the file system tree is put together: memory is faster and leaves nothing behind, disk needs no memory',
+    ),
   initramfs: z
     .enum(['targets', 'most'])
     .default('targets')
-    .describe('Drivers in the initramfs: those of the hypervisors, or most of what the kernel has (slower, three times the size)'),
+    .describe(
+      'Drivers in the initramfs: those of the hypervisors, or most of what the kernel has (slower, three times the size)',
+    ),
   'guest-mirror': z
     .string()
-    .regex(/^(?:official|build|https?:\/\/\S+)$/, 'say official, build, or an address that starts with http:// or https://')
+    .regex(
+      /^(?:official|build|https?:\/\/\S+)$/,
+      'say official, build, or an address that starts with http:// or https://',
+    )
     .default('official')
     .describe("Where the guest's own apt will look: Debian's public servers, the mirror of this build, or an address"),
   'package-timeout': z

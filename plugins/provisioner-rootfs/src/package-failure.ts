@@ -24,7 +24,8 @@ const CAUSES: readonly Cause[] = [
       }),
   },
   {
-    pattern: /Unable to locate package (\S+)|Package '?(\S+?)'? has no installation candidate|(?:Version|Release) '(.+?)' for '(\S+?)' was not found/,
+    pattern:
+      /Unable to locate package (\S+)|Package '?(\S+?)'? has no installation candidate|(?:Version|Release) '(.+?)' for '(\S+?)' was not found/,
     explain: ([found, missing, virtual], { sources, cause }) =>
       new DefinitionError('package-unknown', `${missing ?? virtual ?? found}: no such package in ${suites(sources)}`, {
         hint: 'check its spelling under `packages`, or add the component that it is in (contrib, non-free, non-free-firmware)',
@@ -32,7 +33,8 @@ const CAUSES: readonly Cause[] = [
       }),
   },
   {
-    pattern: /NO_PUBKEY|is not signed|EXPKEYSIG|BADSIG|signatures? (?:couldn't be verified|were invalid)|unknown keyring/i,
+    pattern:
+      /NO_PUBKEY|is not signed|EXPKEYSIG|BADSIG|signatures? (?:couldn't be verified|were invalid)|unknown keyring/i,
     explain: (_, { sources, cause }) =>
       new EnvironmentError('archive-untrusted', `this machine does not trust the keys of ${places(sources)}`, {
         hint: "install debian-archive-keyring, or name the archive's keyring in source.packages.keyring",
@@ -48,24 +50,30 @@ const CAUSES: readonly Cause[] = [
       }),
   },
   {
-    pattern: /does not have a Release file|404 +Not Found/,
+    // apt names the reason on the line after the one that failed.
+    pattern: /404 +Not Found|Err:[^\n]*\n +File not found/,
     explain: (_, { sources, offline, cause }) =>
       offline
         ? notCached(sources, cause)
-        : new DefinitionError('archive-missing', `${places(sources)} does not have ${suites(sources)}`, {
-            hint: 'check source.packages.suite and the mirror (variable "mirror")',
+        : new DefinitionError('archive-missing', `${places(sources)} does not have all of ${suites(sources)}`, {
+            hint: 'check source.packages.suite and the mirror (variable "mirror"); a list may also be out of date: try again',
             cause,
           }),
   },
   {
-    pattern: /Could not (?:connect|resolve)[^\n]*|Temporary failure resolving[^\n]*|Connection (?:failed|timed out|refused)[^\n]*|Unable to connect[^\n]*|Failed to fetch[^\n]*/,
-    explain: ([found], { sources, offline, cause }) =>
+    pattern:
+      /Err:\d+ [^\n]*\n +([^\n]+)|(?:Could not (?:connect|resolve)|Temporary failure resolving|Connection (?:failed|timed out|refused)|Unable to connect|Failed to fetch|does not have a Release file)[^\n]*/,
+    explain: ([found, reason], { sources, offline, cause }) =>
       offline
         ? notCached(sources, cause)
-        : new EnvironmentError('mirror-unreachable', `the package mirror does not answer (${places(sources)}): ${found}`, {
-            hint: 'check the network and its proxy, give another mirror with --var mirror=…, or use what is cached with --offline',
-            cause,
-          }),
+        : new EnvironmentError(
+            'mirror-unreachable',
+            `the package mirror (${places(sources)}) does not answer as it should: ${reason ?? found}`,
+            {
+              hint: 'check the network and its proxy, give another mirror with --var mirror=…, or use what is cached with --offline',
+              cause,
+            },
+          ),
   },
 ];
 
@@ -83,10 +91,14 @@ export function explainPackageFailure(context: FailureContext): PolyvisorError {
 }
 
 export function notCached(sources: readonly AptSource[], cause?: unknown): PolyvisorError {
-  return new EnvironmentError('not-cached', `not everything that this build needs from ${places(sources)} is in the cache`, {
-    hint: 'build it once with a network; then it can be built offline',
-    cause,
-  });
+  return new EnvironmentError(
+    'not-cached',
+    `not everything that this build needs from ${places(sources)} is in the cache`,
+    {
+      hint: 'build it once with a network; then it can be built offline',
+      cause,
+    },
+  );
 }
 
 function places(sources: readonly AptSource[]): string {

@@ -67,18 +67,28 @@ async function populate(
   const env = { MKE2FS_CONFIG: config, E2FSPROGS_FAKE_TIME: String(Math.max(1, identity.time)) };
   const volume = { disk, offset, length, uuid, label, hashSeed: identity.uuid(`hash ${label}`) };
   await sandbox.run('mke2fs', mke2fsArguments(volume), { env });
-  await sandbox.shell('debugfs -w -f "$1" "$2" >/dev/null 2>"$3"', [script, atOffset(disk, offset), complaints], { env });
+  await sandbox.shell('debugfs -w -f "$1" "$2" >/dev/null 2>"$3"', [script, atOffset(disk, offset), complaints], {
+    env,
+  });
   // debugfs goes on after an error and ends well all the same; only its version belongs on this stream.
   const said = (await readFile(complaints, 'utf8')).split('\n').filter((line) => !/^(?:debugfs \d.*)?$/.test(line));
   if (said.some((line) => /No space|Could not allocate (?:block|inode)/i.test(line))) {
-    throw new DefinitionError('disk-too-small', `the system does not fit the file system ${label} of ${formatBytes(length)}`, {
-      hint: 'set a larger disk.size (or partition), or install less',
-    });
+    throw new DefinitionError(
+      'disk-too-small',
+      `the system does not fit the file system ${label} of ${formatBytes(length)}`,
+      {
+        hint: 'set a larger disk.size (or partition), or install less',
+      },
+    );
   }
   if (said.length > 0) {
-    throw new EnvironmentError('filesystem-failed', `debugfs could not fill the file system ${label}: ${said.slice(0, 3).join('; ')}`, {
-      hint: 'e2fsprogs 1.46 or later is needed; `debugfs -V` says which one this is',
-    });
+    throw new EnvironmentError(
+      'filesystem-failed',
+      `debugfs could not fill the file system ${label}: ${said.slice(0, 3).join('; ')}`,
+      {
+        hint: 'e2fsprogs 1.46 or later is needed; `debugfs -V` says which one this is',
+      },
+    );
   }
   await sandbox.run('e2fsck', ['-fn', atOffset(disk, offset)], { env });
 }

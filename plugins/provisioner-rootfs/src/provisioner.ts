@@ -152,7 +152,7 @@ class Build {
     const onLine = (line: string) => {
       kept.push(line);
       if (kept.length > KEPT_LINES) kept.shift();
-      const step = /^I: (.*)\.\.\.$/.exec(line)?.[1];
+      const step = /^I: ((?!main).*)\.\.\.$/.exec(line)?.[1];
       if (step !== undefined) emit({ type: 'waiting', stage: 'packages', message: step });
     };
     try {
@@ -168,7 +168,11 @@ class Build {
           offline,
         }),
         // The initramfs is made once, at the end, not by every package that could change it.
-        { onLine, timeout: this.#options['package-timeout'] * 1000, env: { INITRD: 'No', DEBIAN_FRONTEND: 'noninteractive' } },
+        {
+          onLine,
+          timeout: this.#options['package-timeout'] * 1000,
+          env: { INITRD: 'No', DEBIAN_FRONTEND: 'noninteractive' },
+        },
       );
     } catch (cause) {
       signal.throwIfAborted();
@@ -238,9 +242,13 @@ class Build {
 
 function requireDebian({ architecture, source }: Appliance): void {
   if (architecture !== 'x86_64') {
-    throw new DefinitionError('architecture-unsupported', `the provisioner rootfs makes x86_64 systems, not ${architecture}`, {
-      hint: 'set architecture: x86_64, or choose another provisioner',
-    });
+    throw new DefinitionError(
+      'architecture-unsupported',
+      `the provisioner rootfs makes x86_64 systems, not ${architecture}`,
+      {
+        hint: 'set architecture: x86_64, or choose another provisioner',
+      },
+    );
   }
   if (source.distribution !== 'debian') {
     throw new DefinitionError(

@@ -1,6 +1,12 @@
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { EnvironmentError, type PluginContext, type RunningCommand, type RunOptions, type RunResult } from '@polyvisor/core';
+import {
+  EnvironmentError,
+  type PluginContext,
+  type RunningCommand,
+  type RunOptions,
+  type RunResult,
+} from '@polyvisor/core';
 
 /** How we become the root of a guest: by being root, or by a user namespace with the user's subordinate ids. */
 export type Isolation = 'root' | 'user';
@@ -159,7 +165,9 @@ export class Sandbox implements AsyncDisposable {
     const { isolation, memory } = this.#options;
     // On disk, an ordinary user could not remove from outside what belongs to its subordinate ids.
     if (isolation === 'user' && memory === undefined) {
-      await this.run('rm', ['-rf', '--one-file-system', this.root], { signal: AbortSignal.timeout(60_000) }).catch(() => undefined);
+      await this.run('rm', ['-rf', '--one-file-system', this.root], { signal: AbortSignal.timeout(60_000) }).catch(
+        () => undefined,
+      );
     }
     this.#init.stdin.end();
     await this.#init.stop(5000);

@@ -35,7 +35,12 @@ interface Running {
 }
 
 /** `path` is a file of this machine; it is put into the guest's `/run`, which is not part of the disk. */
-export async function runScript(sandbox: Sandbox, name: string, path: string, { env, timeout, onLine }: Running): Promise<void> {
+export async function runScript(
+  sandbox: Sandbox,
+  name: string,
+  path: string,
+  { env, timeout, onLine }: Running,
+): Promise<void> {
   const inGuest = '/run/polyvisor-script';
   await sandbox.shell('cp "$1" "$2"; chmod 0700 "$2"', [path, `${sandbox.root}${inGuest}`]);
   const last: string[] = [];
@@ -70,5 +75,9 @@ export async function runScript(sandbox: Sandbox, name: string, path: string, { 
       "does its first line name an interpreter that the guest has, such as #!/bin/sh, and are its line ends Unix's?",
     );
   }
-  throw failure('script-failed', `ended with exit code ${exitCode}`, 'its last lines are above; `--on-error keep` leaves the work directory');
+  throw failure(
+    'script-failed',
+    `ended with exit code ${exitCode}`,
+    'its last lines are above; `--on-error keep` leaves the work directory',
+  );
 }

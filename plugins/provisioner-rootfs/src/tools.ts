@@ -38,7 +38,9 @@ export async function probeTools(context: PluginContext, signal: AbortSignal): P
   return {
     usable: true,
     version: stdout.trim(),
-    notes: [found.isolation === 'root' ? 'builds as root, in namespaces' : 'builds as an ordinary user, in a user namespace'],
+    notes: [
+      found.isolation === 'root' ? 'builds as root, in namespaces' : 'builds as an ordinary user, in a user namespace',
+    ],
   };
 }
 
@@ -66,7 +68,14 @@ export async function findIsolation(context: PluginContext, signal: AbortSignal)
   const complaints: string[] = [];
   for (const isolation of ['root', 'user'] as const) {
     try {
-      const attempt = [...unshareArguments(isolation), '--fork', '--kill-child', 'sh', '-c', 'mount -t proc proc /proc'];
+      const attempt = [
+        ...unshareArguments(isolation),
+        '--fork',
+        '--kill-child',
+        'sh',
+        '-c',
+        'mount -t proc proc /proc',
+      ];
       await context.run('unshare', attempt, { signal, timeout: PROBE_TIMEOUT });
       return { isolation };
     } catch (error) {

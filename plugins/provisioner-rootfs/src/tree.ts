@@ -36,7 +36,12 @@ export interface TreeAttribute {
  */
 export const FIND_TREE = [
   '-xdev',
-  ...['./proc', './sys', './dev', './run', './tmp', './boot/efi'].flatMap((path) => ['-path', `${path}/*`, '-prune', '-o']),
+  ...['./proc', './sys', './dev', './run', './tmp', './boot/efi'].flatMap((path) => [
+    '-path',
+    `${path}/*`,
+    '-prune',
+    '-o',
+  ]),
   '-printf',
   '%y\\0%i\\0%n\\0%m\\0%U\\0%G\\0%T@\\0%P\\0%l\\0',
 ];
@@ -64,7 +69,15 @@ export function parseTree(text: string, { devices, attributes }: TreeDetails): T
   const entries: TreeEntry[] = [];
   for (let at = 0; at + FIELDS < fields.length; at += FIELDS) {
     const [type, inode, links, mode, user, group, time, path, target] = fields.slice(at, at + FIELDS) as [
-      string, string, string, string, string, string, string, string, string,
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
     ];
     const kind = KINDS[type];
     if (kind === undefined) continue;

@@ -46,7 +46,9 @@ export async function makeUsers(sandbox: Sandbox, users: readonly User[], identi
 /** The guest's own libcrypt hashes (perl is part of every Debian); the salt comes from the seed, so that builds repeat. */
 async function hashOf(sandbox: Sandbox, { name, password = '' }: User, identity: Identity): Promise<string> {
   if (HASH.test(password)) return password;
-  const salt = Buffer.from(identity.bytes(`salt ${name} ${password}`, 12)).toString('base64url').replaceAll(/[-_]/g, '.');
+  const salt = Buffer.from(identity.bytes(`salt ${name} ${password}`, 12))
+    .toString('base64url')
+    .replaceAll(/[-_]/g, '.');
   const { stdout } = await sandbox.chroot('perl', ['-e', 'local $/; print crypt(<STDIN>, $ARGV[0])', `$6$${salt}$`], {
     input: password,
   });

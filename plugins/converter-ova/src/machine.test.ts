@@ -39,7 +39,7 @@ describe('the machine of an OVA', () => {
     expect(machineOf(options(given), sampleFacts)).toMatchObject({
       flavour: 'virtualbox',
       cpus: 4,
-      memoryMiB: 1431,
+      memoryMiB: 1432,
       controller: 'sata',
       firmware: 'uefi',
       networks: ['NAT', '2'],

@@ -1,4 +1,4 @@
-import { type ApplianceFacts, DefinitionError } from '@polyvisor/core';
+import { type ApplianceFacts, DefinitionError, roundUp } from '@polyvisor/core';
 import { type GuestOs, guestOsOf } from './guest-os.js';
 import { DEFAULT_HARDWARE, type OvaOptions } from './options.js';
 
@@ -20,6 +20,9 @@ export interface Machine {
   readonly adapter: OvaOptions['adapter'];
   readonly guest: GuestOs;
 }
+
+/** VMware takes memory in multiples of 4 MiB only. */
+const MEMORY_STEP = 4;
 
 /** Longest base name: with `-disk1.vmdk` it stays below tar's 100 bytes, the end of what every importer reads. */
 const MAX_ID = 80;
@@ -44,7 +47,7 @@ export function machineOf(options: OvaOptions, appliance: ApplianceFacts): Machi
     flavour: options.flavour,
     hardware,
     cpus: options.cpus ?? appliance.cpus,
-    memoryMiB: Math.ceil((options.memory ?? appliance.memory) / 2 ** 20),
+    memoryMiB: roundUp((options.memory ?? appliance.memory) / 2 ** 20, MEMORY_STEP),
     controller: options.controller,
     firmware:
       options.firmware ??

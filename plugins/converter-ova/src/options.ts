@@ -33,7 +33,7 @@ export const ovaOptions = z
     memory: byteSize()
       .refine((bytes) => bytes >= 4 * 2 ** 20 && bytes <= 6 * 2 ** 40, 'must be 4M to 6T')
       .optional()
-      .describe("Memory, such as 2G, rounded up to MiB; default: the appliance's"),
+      .describe("Memory, such as 2G, rounded up to 4 MiB; default: the appliance's"),
     controller: z
       .enum(['lsilogic', 'sata', 'pvscsi', 'ide'])
       .default('lsilogic')

@@ -1,9 +1,12 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { type Emit, type Event, ioError } from '@polyvisor/core';
 
+/** Calls the listener with every event of the run from now on, until the function that it returns is called. */
+export type Observe = (listener: Emit) => () => void;
+
 /**
- * The log of a build: one JSON object a line, each an event with the seconds since the start. Secrets are replaced before
- * anything is written or passed on. Progress is not logged.
+ * The log of a build: one JSON object a line, each an event with the seconds since the start as `at`. Secrets are replaced
+ * before anything is written or passed on. Progress is not logged.
  */
 export class BuildLog implements AsyncDisposable {
   readonly path: string;
@@ -13,23 +16,37 @@ export class BuildLog implements AsyncDisposable {
   readonly #redact: (text: string) => string;
   /** Writes are chained, so that lines keep their order; a log that cannot be written stops nothing. */
   #written: Promise<unknown> = Promise.resolve();
+  readonly #unobserve: (() => void) | undefined;
   readonly #stages = new Map<string, number>();
   #closed = false;
 
-  private constructor(path: string, handle: FileHandle, redact: (text: string) => string, next: Emit) {
+  private constructor(
+    path: string,
+    handle: FileHandle,
+    redact: (text: string) => string,
+    next: Emit,
+    observe?: Observe,
+  ) {
     this.path = path;
     this.#handle = handle;
     this.#redact = redact;
     this.emit = (event) => {
       const clean = this.#clean(event);
-      this.#take(clean);
+      if (observe === undefined) this.#take(clean);
       next(clean);
     };
+    // What this build emits comes back that way as well, once.
+    this.#unobserve = observe?.((event) => this.#take(this.#clean(event)));
   }
 
-  static async create(path: string, redact: (text: string) => string, next: Emit): Promise<BuildLog> {
+  static async create(
+    path: string,
+    redact: (text: string) => string,
+    next: Emit,
+    observe?: Observe,
+  ): Promise<BuildLog> {
     try {
-      return new BuildLog(path, await open(path, 'w'), redact, next);
+      return new BuildLog(path, await open(path, 'w'), redact, next, observe);
     } catch (error) {
       throw ioError(error, `cannot write the log ${path}`);
     }
@@ -53,6 +70,7 @@ export class BuildLog implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#unobserve?.();
     await this.#written;
     await this.#handle.close();
   }
@@ -64,8 +82,8 @@ export class BuildLog implements AsyncDisposable {
 
   #write(line: object): void {
     if (this.#closed) return;
-    const seconds = Number(((performance.now() - this.#started) / 1000).toFixed(3));
-    const text = `${JSON.stringify({ seconds, ...line })}\n`;
+    const at = Number(((performance.now() - this.#started) / 1000).toFixed(3));
+    const text = `${JSON.stringify({ at, ...line })}\n`;
     this.#written = this.#written.then(() => this.#handle.write(text)).catch(() => undefined);
   }
 

@@ -317,6 +317,30 @@ describe('build', () => {
     );
   });
 
+  it('logs what plugins say beside the build, once, without secrets', async () => {
+    const listeners = new Set<(event: Event) => void>();
+    const emit = (event: Event) => listeners.forEach((listener) => listener(event));
+    const provisioner = fakeProvisioner({
+      during: () => emit({ type: 'log', level: 'info', scope: 'plugin', message: `seal: reset ${SECRET}` }),
+    });
+    const observe = (listener: (event: Event) => void) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    };
+    await build(optionsFor({ provisioner, emit, observe }));
+    const log = await readFile(join(root, 'output', 'sample', 'logs', 'build.log'), 'utf8');
+    const lines = log
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { message?: string; title?: string; type: string; at: number });
+    expect(lines.filter(({ message }) => message === 'seal: reset ***')).toHaveLength(1);
+    expect(
+      lines.filter(({ type, title }) => type === 'stage-start' && title === 'making the disk with fake'),
+    ).toHaveLength(1);
+    expect(lines.every(({ at }) => typeof at === 'number')).toBe(true);
+    expect(listeners.size).toBe(0);
+  });
+
   it('numbers a format that is exported twice', async () => {
     const one = fakeConverter('one');
     await build(

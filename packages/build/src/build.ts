@@ -18,7 +18,7 @@ import { CleanupStack } from './cleanup.js';
 import { buildReport, checksums, manifest } from './manifest.js';
 import { applianceStem, artifactNames } from './names.js';
 import type { BootResult, BuildOptions, BuildResult } from './options.js';
-import { createOutputDirectory, MANIFEST_NAME, mendOutput, type OutputDirectory } from './output-directory.js';
+import { createOutputDirectory, MANIFEST_NAME, mendOutputs, type OutputDirectory } from './output-directory.js';
 import { type Preflight, preflight } from './preflight.js';
 import { sealScript } from './seal/script.js';
 import { findStale, removeStale } from './stale.js';
@@ -37,14 +37,14 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
   signal.throwIfAborted();
   // What killed runs left takes space, and may even be the output that the preflight looks for.
   await cleanWorkRoot(options.workRoot, options.emit);
-  await mendOutput(options.outputDir);
+  await mendOutputs(options.outputDir);
   // Before the log, which is the first thing that is written anywhere.
   const found = await stage(options.emit, 'preflight', 'checking the definition and this machine', () =>
     preflight(options),
   );
   await using cleanup = new CleanupStack();
   const logDir = await createLogDirectory(options.cacheDir, stem);
-  const log = cleanup.use(await BuildLog.create(join(logDir, 'build.log'), redact, options.emit));
+  const log = cleanup.use(await BuildLog.create(join(logDir, 'build.log'), redact, options.emit, options.observe));
   const run: Run = { options: { ...options, emit: log.emit }, found, stem, redact, log, logDir, cleanup };
   try {
     const result = await make(run);
@@ -219,7 +219,8 @@ async function offerToKeep({ options, log, work, output }: Run, error: unknown):
 async function createLogDirectory(cacheDir: string, stem: string): Promise<string> {
   const parent = join(resolve(cacheDir), 'logs');
   try {
-    for (const path of await findStale(parent, `${stem}-`, /^(-\d+)?$/)) await removeStale(path);
+    for (const { path, before } of await findStale(parent, /-$/, /^$/))
+      if (before === `${stem}-`) await removeStale(path);
     const path = join(parent, `${stem}-${ownerTag()}`);
     await mkdir(parent, { recursive: true });
     // A second build of the same process starts afresh.

@@ -1,5 +1,6 @@
 export type { BootImageOptions } from './boot-image.js';
 export { bootImage } from './boot-image.js';
+export type { Observe } from './build-log.js';
 export { build } from './build.js';
 export { applianceStem, artifactNames } from './names.js';
 export type {

@@ -1,5 +1,6 @@
 import type { Artifact, BootReport, Booter, DiskConverter, Emit, Firmware, Provisioner } from '@polyvisor/core';
 import type { Definition } from '@polyvisor/definition';
+import type { Observe } from './build-log.js';
 
 /** One format to export. */
 export interface BuildTarget {
@@ -56,6 +57,11 @@ export interface BuildOptions {
   /** Required for `ask`. `places` are the directories that would be kept. */
   readonly ask?: ((error: unknown, places: readonly string[]) => Promise<'cleanup' | 'keep'>) | undefined;
   readonly emit: Emit;
+  /**
+   * Lets the build's log hear what others say during the run, foremost the log lines of plugins, which do not come through the
+   * build's own `emit`. What `emit` gets must come to the listeners as well.
+   */
+  readonly observe?: Observe | undefined;
   readonly signal: AbortSignal;
 }
 

@@ -1,5 +1,5 @@
 import { mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { DefinitionError, ioError, ownerTag, syncDirectory } from '@polyvisor/core';
 import { findStale, KEEP_MARK, removeStale } from './stale.js';
 
@@ -51,7 +51,7 @@ export async function createOutputDirectory(directory: string, force: boolean): 
   const partPath = `${path}.${ownerTag()}.part`;
   try {
     await mkdir(parent, { recursive: true });
-    await mendOutput(path);
+    await mendOutputs(path);
     await checkOutputDirectory(path, force);
     await mkdir(partPath);
   } catch (error) {
@@ -82,15 +82,16 @@ export async function createOutputDirectory(directory: string, force: boolean): 
 }
 
 /**
- * Removes what killed runs left of an output. One that was moved aside by a run killed in its commit goes back, unless its
- * successor is in place.
+ * Removes the unfinished outputs that killed runs left beside this one, whatever their names. One that was moved aside by a
+ * run killed in its commit goes back, unless its successor is in place.
  */
-export async function mendOutput(directory: string): Promise<void> {
-  const path = resolve(directory);
-  for (const stale of await findStale(dirname(path), `${basename(path)}.`, /^\.part(\.old)?$/)) {
-    const replaced = stale.endsWith('.old') && (await stat(path).catch(() => undefined)) === undefined;
-    if (replaced) await rename(stale, path);
-    else await removeStale(stale);
+export async function mendOutputs(directory: string): Promise<void> {
+  const parent = dirname(resolve(directory));
+  for (const { path, before, after } of await findStale(parent, /^.+\.$/, /^\.part(\.old)?$/)) {
+    const final = join(parent, before.slice(0, -1));
+    const replaced = after.endsWith('.old') && (await stat(final).catch(() => undefined)) === undefined;
+    if (replaced) await rename(path, final);
+    else await removeStale(path);
   }
 }
 

@@ -5,22 +5,33 @@ import { OWNER_TAG, ownerIsGone } from '@polyvisor/core';
 /** A file of this name in a directory says that a person wanted it kept; see `--on-error keep`. */
 export const KEEP_MARK = '.polyvisor-keep';
 
+/** A directory that a dead run left. */
+export interface Stale {
+  readonly path: string;
+  /** Its name up to the tag of the process, and after it. */
+  readonly before: string;
+  readonly after: string;
+}
+
 /**
- * Directories in `parent` whose names are `before`, the tag of a process that is gone, and then what `after` describes.
- * Those of other users and those that are to be kept are none.
+ * Directories in `parent` that have the tag of a process that is gone in their names, with what `before` and `after` describe
+ * around it. Those of other users and those that are to be kept are left out.
  */
-export async function findStale(parent: string, before: string, after: RegExp): Promise<readonly string[]> {
-  const stale: string[] = [];
+export async function findStale(parent: string, before: RegExp, after: RegExp): Promise<readonly Stale[]> {
+  const stale: Stale[] = [];
   for (const name of await readdir(parent).catch(() => [])) {
-    if (!name.startsWith(before)) continue;
-    const rest = name.slice(before.length);
-    const tag = new RegExp(`^${OWNER_TAG.source}`).exec(rest)?.[1];
-    if (tag === undefined || !after.test(rest.slice(tag.length)) || !ownerIsGone(tag)) continue;
-    const path = join(parent, name);
-    const stats = await lstat(path).catch(() => undefined);
+    const match = OWNER_TAG.exec(name);
+    if (match === null) continue;
+    const [tag] = match;
+    const found = {
+      path: join(parent, name),
+      before: name.slice(0, match.index),
+      after: name.slice(match.index + tag.length),
+    };
+    if (!before.test(found.before) || !after.test(found.after) || !ownerIsGone(tag)) continue;
+    const stats = await lstat(found.path).catch(() => undefined);
     if (stats === undefined || !stats.isDirectory() || stats.uid !== process.getuid?.()) continue;
-    if (await isKept(path)) continue;
-    stale.push(path);
+    if (!(await isKept(found.path))) stale.push(found);
   }
   return stale;
 }

@@ -15,7 +15,7 @@ export interface WorkDirectory extends AsyncDisposable {
 
 /** Removes the work directories whose process is dead. Those that cannot be removed are reported and stay. */
 export async function cleanWorkRoot(root: string, emit: Emit): Promise<void> {
-  for (const path of await findStale(root, PREFIX, RANDOM_END)) {
+  for (const { path } of await findStale(root, new RegExp(`^${PREFIX}$`), RANDOM_END)) {
     const problem = await removeStale(path);
     const message =
       problem === undefined

@@ -43,6 +43,20 @@ describe('probeAcceleration', () => {
     );
   });
 
+  it('tells what went wrong first, not what QEMU asserts afterwards', async () => {
+    const words = [
+      "qemu-system-x86_64: warning: host doesn't support requested feature: CPUID.01H:ECX.pni [bit 0]",
+      'qemu-system-x86_64: error: failed to set MSR 0x10a to 0x69',
+      'qemu-system-x86_64: ../../target/i386/kvm/kvm.c:3183: kvm_buf_set_msrs: Assertion failed.',
+    ];
+    const context = contextThat(() =>
+      Promise.reject(
+        new EnvironmentError('command-failed', ['qemu-system-x86_64 ended with SIGABRT:', ...words].join('\n')),
+      ),
+    );
+    expect((await probeAcceleration(context, signal())).description).toBe('tcg (kvm: failed to set MSR 0x10a to 0x69)');
+  });
+
   it('passes a cancellation on', async () => {
     const cancel = new AbortController();
     const context = contextThat(() => {

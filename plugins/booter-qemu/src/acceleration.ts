@@ -46,8 +46,7 @@ export async function probeAcceleration(context: PluginContext, signal: AbortSig
 
 function reasonOf(error: { readonly code: string; readonly message: string }): string {
   if (error.code === 'command-timeout') return `a test guest did not finish within ${PROBE_LIMIT / 1000} s`;
-  const lines = error.message.split('\n').filter((line) => line.trim() !== '');
-  return (lines.find((line) => /kvm/i.test(line) && !line.includes('-accel')) ?? lines.at(-1) ?? 'failed')
-    .replace(/^qemu-system-x86_64: /, '')
-    .trim();
+  // The first line is the host's; QEMU says what is wrong first, and asserts things afterwards.
+  const [, ...words] = error.message.split('\n').filter((line) => line.trim() !== '' && !line.includes(': warning:'));
+  return (words[0] ?? error.message).replace(/^qemu-system-x86_64: (error: )?/, '').trim();
 }

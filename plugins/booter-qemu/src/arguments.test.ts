@@ -51,7 +51,9 @@ describe('machineArguments', () => {
 });
 
 describe('probeArguments', () => {
-  it('asks for the accelerator and no other', () => {
-    expect(after(probeArguments('kvm', '/x'), '-accel')).toEqual(['kvm']);
+  it('tries the accelerator alone, with the processor that is used later', () => {
+    const args = probeArguments('kvm', '/x');
+    expect(after(args, '-accel')).toEqual(['kvm']);
+    expect(after(args, '-cpu')).toEqual(after(machineArguments({ ...machine, accelerator: 'kvm' }), '-cpu'));
   });
 });

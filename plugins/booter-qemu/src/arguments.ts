@@ -50,7 +50,7 @@ export function machineArguments(machine: MachineDescription): string[] {
     // i440fx with BIOS and q35 with UEFI, as older and newer hypervisors have it. q35 has no IDE bus of the old kind.
     ...['-machine', machine.firmware === 'uefi' && bus !== 'ide' ? 'q35' : 'pc'],
     ...['-accel', accelerator === 'tcg' ? 'tcg,thread=multi' : accelerator],
-    ...['-cpu', accelerator === 'kvm' ? 'host' : 'max'],
+    ...['-cpu', processor(accelerator)],
     ...['-smp', String(machine.cpus)],
     ...['-m', `${Math.max(1, Math.floor(machine.memory / 2 ** 20))}M`],
     ...uefiArguments(machine.uefi),
@@ -78,11 +78,18 @@ export function probeArguments(accelerator: Accelerator, image: string): string[
     ...['-display', 'none'],
     ...['-machine', 'pc'],
     ...['-accel', accelerator],
+    // The same processor as later: there are machines where it is just this one that KVM cannot make.
+    ...['-cpu', processor(accelerator)],
     ...['-m', '32M'],
     ...['-device', 'isa-debug-exit,iobase=0xf4,iosize=1'],
     ...['-drive', `if=none,id=disk,snapshot=on,format=raw,file=${escapeCommas(image)}`],
     ...['-device', 'virtio-blk-pci,drive=disk'],
   ];
+}
+
+/** Newest distributions want a newer processor than QEMU's default; these two have all that there is to have. */
+function processor(accelerator: Accelerator): string {
+  return accelerator === 'kvm' ? 'host' : 'max';
 }
 
 function uefiArguments(uefi: UefiFiles | undefined): string[] {

@@ -179,6 +179,12 @@ function explain(
       return { code: 'boot-stuck', what: outcome.reason, hint: look };
     case 'restarting':
       return { code: 'boot-restarts', what: `the guest restarted more than ${RESTARTS_ALLOWED} times`, hint: look };
+    case 'halted':
+      return {
+        code: 'boot-halted',
+        what: `QEMU stopped the guest (${outcome.status})${outcome.words === '' ? '' : `, its last words: ${outcome.words}`}`,
+        hint: outcome.status === 'io-error' ? 'is the work directory full? choose another with --work-dir' : look,
+      };
     case 'ended':
       return {
         code: 'boot-ended',

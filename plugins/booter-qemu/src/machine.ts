@@ -14,6 +14,8 @@ export type Outcome =
   | { readonly kind: 'matched'; readonly line: string }
   | { readonly kind: 'stuck'; readonly reason: string }
   | { readonly kind: 'restarting' }
+  /** QEMU gave up on the guest without ending: `internal-error` or `io-error`. */
+  | { readonly kind: 'halted'; readonly status: string; readonly words: string }
   | { readonly kind: 'ended'; readonly reason: string }
   | { readonly kind: 'died'; readonly words: string; readonly status: string }
   | { readonly kind: 'timeout' };
@@ -45,6 +47,7 @@ export class Machine implements AsyncDisposable {
   #words = '';
   #restarts = 0;
   #shutdownReason: string | undefined;
+  #haltedBy: string | undefined;
   #changed: () => void = () => {};
 
   private constructor(command: RunningCommand, files: MachineFiles, directory: string) {
@@ -155,6 +158,7 @@ export class Machine implements AsyncDisposable {
     if (line !== undefined) return { kind: 'matched', line };
     const reason = findDeadEnd(this.console);
     if (reason !== undefined) return { kind: 'stuck', reason };
+    if (this.#haltedBy !== undefined) return { kind: 'halted', status: this.#haltedBy, words: this.#words.trim() };
     return this.#restarts > RESTARTS_ALLOWED ? { kind: 'restarting' } : undefined;
   }
 
@@ -167,9 +171,19 @@ export class Machine implements AsyncDisposable {
 
   #onEvent({ event, data }: QmpEvent): void {
     if (event === 'SHUTDOWN') this.#shutdownReason = String(data['reason']);
+    if (event === 'STOP') void this.#askWhyHalted();
     if (event === 'RESET' && data['guest'] === true) {
       this.#restarts++;
       this.#changed();
     }
+  }
+
+  /** A guest is also stopped on its way to being switched off, which is told by other means. */
+  async #askWhyHalted(): Promise<void> {
+    const answer = await this.#qmp.then((qmp) => qmp?.execute('query-status')).catch(() => undefined);
+    const status = (answer as { readonly status?: unknown } | undefined)?.status;
+    if (status !== 'internal-error' && status !== 'io-error') return;
+    this.#haltedBy = status;
+    this.#changed();
   }
 }

@@ -1,3 +1,4 @@
+import { createInterface } from 'node:readline/promises';
 import { DefinitionError } from '@polyvisor/core';
 import type { Session } from './session.js';
 
@@ -11,17 +12,27 @@ export function askAboutLeftovers(run: Session): Ask {
     });
   }
   return async (error, places) => {
-    const { isCancel, select } = await import('@clack/prompts');
-    run.renderer.close();
-    const answer = await select({
-      message: `${error instanceof Error ? error.message : String(error)}\nWhat about ${places.join(' and ')}?`,
-      options: [
-        { value: 'cleanup', label: 'remove them' },
-        { value: 'keep', label: 'keep them to look at' },
-      ],
-      signal: run.signal,
-      output: run.io.stderr,
+    // Through the renderer, which hides secrets.
+    run.emit({
+      type: 'log',
+      level: 'warn',
+      scope: 'build',
+      message: error instanceof Error ? error.message : String(error),
     });
-    return !isCancel(answer) && answer === 'keep' ? 'keep' : 'cleanup';
+    run.renderer.close();
+    const lines = createInterface({ input: process.stdin, output: run.io.stderr });
+    // At a prompt the terminal gives Ctrl-C to readline; an end of input (Ctrl-D) answers nothing.
+    const closed = new Promise<string>((answer) => lines.once('close', () => answer('')));
+    lines.once('SIGINT', () => process.kill(process.pid, 'SIGINT'));
+    try {
+      const question = `Keep ${places.join(' and ')} to look at? [y/N] `;
+      const answer = await Promise.race([lines.question(question, { signal: run.signal }), closed]);
+      return /^y(es)?$/i.test(answer.trim()) ? 'keep' : 'cleanup';
+    } catch (failure) {
+      if (run.signal.aborted) return 'cleanup';
+      throw failure;
+    } finally {
+      lines.close();
+    }
   };
 }

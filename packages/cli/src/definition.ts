@@ -1,4 +1,5 @@
 import { isAbsolute, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { DefinitionError, errorKind, type Issue } from '@polyvisor/core';
 import { type Definition, loadDefinition, parseVariables, type Requested } from '@polyvisor/definition';
 import type { Host } from '@polyvisor/host';
@@ -11,10 +12,13 @@ export interface VariableOptions {
   readonly varFile?: readonly string[] | undefined;
 }
 
-/** Where definitions are looked for by name: the project's folders, then `definitions` beside them. */
+/** The definitions that come with the published package; in the repository they are where a project has them. */
+const SHIPPED = fileURLToPath(new URL('../definitions', import.meta.url));
+
+/** Where definitions are looked for by name: the project's folders, `definitions` beside them, those that we ship. */
 export async function definitionFolders(run: Session): Promise<readonly string[]> {
   const { definitions, directory } = await run.project();
-  return [...definitions, join(directory, 'definitions')];
+  return [...definitions, join(directory, 'definitions'), SHIPPED];
 }
 
 /** Reads a definition, given by name, folder or file. From then on its secrets are hidden everywhere. */

@@ -44,6 +44,9 @@ function leave(error: unknown): void {
 process.on('uncaughtException', onBug);
 process.on('unhandledRejection', onBug);
 
+// Should a run come to rest without an end, nobody may take that for success.
+process.exitCode = ExitCode.bug;
+
 const code = await run(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -40,7 +41,13 @@ const SLOW = `
   import { z } from '${pathToFileURL(require.resolve('zod')).href}';
   const sleep = (time) => new Promise((done) => setTimeout(done, time));
   export default {
-    api: 1, name: 'slow', provisioners: [], booters: [],
+    api: 1, name: 'slow', booters: [],
+    provisioners: [() => ({
+      id: 'clumsy', summary: 'Falls over', options: z.strictObject({}),
+      capabilities: { architectures: ['x86_64'], firmware: ['bios', 'uefi'], sources: ['packages'] },
+      probe: async () => ({ usable: true, version: '1' }), estimate: async () => 1,
+      provision: async () => { throw new Error('it fell over'); },
+    })],
     converters: [(context) => ({
       id: 'slow', extension: '.slow', summary: 'Takes its time', options: z.strictObject({ stuck: z.boolean().optional(), loose: z.boolean().optional() }),
       capabilities: { order: 'random', maxSize: 2 ** 40, sizeMultiple: 512, compression: [], hypervisors: [] },
@@ -92,9 +99,17 @@ async function eventually<T>(get: () => T | Promise<T>): Promise<T> {
   throw new Error('it never came true');
 }
 
+/** Whether a process of the group runs; one that has ended and that nobody waits for does not count. */
 function isAlive(group: number): boolean {
-  const { stdout } = spawnSync('ps', ['-eo', 'pgid=,stat='], { encoding: 'utf8' });
-  return stdout.split('\n').some((line) => new RegExp(`^ *${group} +[^Z]`).test(line));
+  return readdirSync('/proc').some((pid) => {
+    try {
+      const stat = readFileSync(`/proc/${Number(pid)}/stat`, 'utf8');
+      const [state, , member] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      return Number(member) === group && state !== 'Z';
+    } catch {
+      return false;
+    }
+  });
 }
 
 describe('a signal', () => {
@@ -165,6 +180,31 @@ describe('the output', () => {
     });
     expect(status).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ type: 'result', command: 'plugins' });
+  });
+});
+
+describe('--on-error ask', () => {
+  const DEFINITION = "name: a\nversion: '1'\ndisk: { size: 64M }\nsource: { packages: { suite: bookworm } }\n";
+
+  it.each([
+    ['y\r', 1],
+    ['\r', 0],
+    ['\u0004', 0], // the end of the input
+  ])('answered with %j keeps %i directories', async (keys, kept) => {
+    await writeFile(join(folder, 'definition.yaml'), DEFINITION);
+    const build = `build ./definition.yaml --provisioner clumsy --to raw --boot-check none --work-dir work --on-error ask`;
+    const command = `stty cols 200 rows 50; exec ${process.execPath} ${BIN} --plugin ./slow ${build}`;
+    const env = { PATH: process.env['PATH'], HOME: folder };
+    // `script` makes the terminal.
+    const child = spawn('script', ['-qec', command, '/dev/null'], { cwd: folder, env });
+    let seen = '';
+    child.stdout.on('data', (text) => (seen += String(text)));
+    const ended = new Promise((end) => child.once('close', end));
+    await eventually(() => seen.includes('[y/N]'));
+    child.stdin.write(keys);
+    expect(await ended).toBe(ExitCode.bug);
+    expect(seen).toContain('it fell over');
+    expect(await readdir(join(folder, 'work'))).toHaveLength(kept);
   });
 });
 

@@ -152,11 +152,9 @@ function failure(
   const where = [`console log: ${job.consoleLog}`, ...(picture === undefined ? [] : [`screenshot: ${picture}`])].join(
     ', ',
   );
-  const last =
-    tail.length === 0
-      ? 'the console stayed empty'
-      : `the console ended with:\n${tail.map((line) => `    ${line}`).join('\n')}`;
-  return new GuestError(code, `${job.path} did not boot under ${job.firmware.toUpperCase()}: ${what}; ${last}`, {
+  // The last lines themselves travel beside the message, and whoever shows it shows them too.
+  const silence = tail.length === 0 ? '; the console stayed empty' : '';
+  return new GuestError(code, `${job.path} did not boot under ${job.firmware.toUpperCase()}: ${what}${silence}`, {
     hint: `${hint} (${where})`,
     transcript: tail.join('\n'),
   });

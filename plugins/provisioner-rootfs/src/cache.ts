@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { PluginContext } from '@polyvisor/core';
 import { type AptSource, sourceLine } from './mirror.js';
+import type { Sandbox } from './sandbox.js';
 
 /** What is kept of an archive between builds. Everything is checked against its signatures at every use. */
 export interface PackageCache {
@@ -11,6 +12,8 @@ export interface PackageCache {
   readonly archives: string;
   /** The archive's signed lists. */
   readonly lists: string;
+  /** Trees with their packages installed. */
+  readonly trees: string;
   readonly lock: string;
 }
 
@@ -21,6 +24,7 @@ export async function openCache(cacheDir: string, sources: readonly AptSource[])
   const cache = {
     archives: join(directory, 'archives'),
     lists: join(directory, 'lists'),
+    trees: join(directory, 'trees'),
     lock: join(directory, 'in-use'),
   };
   // Named apart: the mode of directories on the way would be the one of the last.
@@ -61,4 +65,17 @@ export async function lockCache(
     clearTimeout(timer);
   }
   return { [Symbol.asyncDispose]: release };
+}
+
+/** Lets the guest's own apt use the cache, for scripts that install more. Where mmdebstrap did so, nothing changes. */
+export async function mountCache(sandbox: Sandbox, { archives, lists }: PackageCache): Promise<void> {
+  await sandbox.shell(
+    `mount_cache() {
+      mkdir -p "$2"
+      mountpoint -q "$2" || mount --bind "$1" "$2"
+    }
+    mount_cache "$2" "$1/var/cache/apt/archives"
+    mount_cache "$3" "$1/var/lib/apt/lists"`,
+    [sandbox.root, archives, lists],
+  );
 }

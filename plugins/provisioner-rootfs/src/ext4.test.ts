@@ -24,6 +24,7 @@ describe('an ext4 file system made from a tree', () => {
     await mkdir(join(root, 'etc'), { recursive: true });
     await writeFile(join(root, 'etc', ODD_NAME), 'odd');
     await writeFile(join(root, 'first'), 'x'.repeat(100_000));
+    await writeFile(join(root, 'zeros'), new Uint8Array(300_000).fill(1, 290_000));
     await link(join(root, 'first'), join(root, 'second'));
     await symlink('etc/x y', join(root, 'link'));
     await chmod(join(root, 'first'), 0o4755);
@@ -85,6 +86,9 @@ describe('an ext4 file system made from a tree', () => {
     await rm(join(other, 'etc'), { recursive: true });
     await mkdir(join(other, 'etc'));
     await writeFile(join(other, 'etc', ODD_NAME), 'odd');
+    const sparse = await open(join(other, 'zeros'), 'w');
+    await sparse.write(new Uint8Array(10_000).fill(1), 0, 10_000, 290_000);
+    await sparse.close();
     const [first, second] = [
       await build('a', await readTree(one), one),
       await build('b', await readTree(other), other),

@@ -8,12 +8,13 @@ export interface Bootstrap {
   /** Downloaded packages and the archives' lists, shared between builds. */
   readonly archives: string;
   readonly lists: string;
-  readonly offline: boolean;
+  /** Settings of apt, one line each. */
+  readonly options: readonly string[];
 }
 
 /**
  * Steps of mmdebstrap left out: what belongs to the cache stays (we clear the guest ourselves), `/sys` cannot be
- * mounted by an ordinary user, and services are kept from starting by policy-rc.d already.
+ * mounted by an ordinary user, and services are kept from starting by policy-rc.d already. The lists are up to date.
  */
 const SKIPPED = [
   'check/empty',
@@ -24,31 +25,18 @@ const SKIPPED = [
   'cleanup/tmp',
   'download/empty',
   'essential/unlink',
-];
-
-/** For apt, in seconds: a mirror that does not answer is given up after about half a minute. */
-const ANSWER_TIMEOUT = 10;
-
-const APT_OPTIONS = [
-  // apt's own user could not read below directories of ours; signatures are checked all the same.
-  'APT::Sandbox::User "root"',
-  `Acquire::http::Timeout "${ANSWER_TIMEOUT}"`,
-  `Acquire::https::Timeout "${ANSWER_TIMEOUT}"`,
-  'Acquire::Retries "1"',
-  'Acquire::Languages "none"',
-  'APT::Keep-Downloaded-Packages "true"',
+  'update',
 ];
 
 /** Arguments that install a system into `root`, run as the root of a sandbox. */
 export function mmdebstrapArguments(job: Bootstrap): string[] {
-  const skipped = job.offline ? [...SKIPPED, 'update'] : SKIPPED;
   return [
     '--mode=root',
     '--format=directory',
     '--variant=minbase',
     '--architectures=amd64',
-    `--skip=${skipped.join(',')}`,
-    ...APT_OPTIONS.map((option) => `--aptopt=${option}`),
+    `--skip=${SKIPPED.join(',')}`,
+    ...job.options.map((option) => `--aptopt=${option}`),
     // The tree is thrown away when anything goes wrong, so nothing need reach a disk before the next step.
     '--dpkgopt=force-unsafe-io',
     '--dpkgopt=force-confold',

@@ -12,7 +12,8 @@ import {
   parseOptions,
   stage,
 } from '@polyvisor/core';
-import { hasLists, lockCache, openCache, type PackageCache } from './cache.js';
+import { APT_OPTIONS, aptProxies, updateLists } from './apt.js';
+import { hasLists, lockCache, mountCache, openCache, type PackageCache } from './cache.js';
 import { copyFiles } from './copy.js';
 import { createDisk, writeBootArea } from './disk-image.js';
 import { makeEsp } from './esp.js';
@@ -32,6 +33,7 @@ import { populateFilesystems } from './populate.js';
 import { Sandbox } from './sandbox.js';
 import { runScript, runScripts } from './scripts.js';
 import { findIsolation, probeTools } from './tools.js';
+import { TreeCache, treeKey } from './tree-cache.js';
 import { makeUsers } from './users.js';
 
 const GIB = 2 ** 30;
@@ -146,39 +148,60 @@ class Build {
     }
   }
 
-  async #install(sandbox: Sandbox, sources: readonly AptSource[], { archives, lists }: PackageCache): Promise<void> {
-    const { appliance, signal, offline, emit } = this.#job;
+  /** From the cache where the very same packages were installed before, else by mmdebstrap. */
+  async #install(sandbox: Sandbox, sources: readonly AptSource[], cache: PackageCache): Promise<void> {
+    const { appliance, identity, workDir, signal, offline, emit } = this.#job;
+    const { suite } = appliance.source;
+    const packages = packagesOf(appliance);
     const kept: string[] = [];
+    const waiting = (message: string) => emit({ type: 'waiting', stage: 'packages', message });
     const onLine = (line: string) => {
       kept.push(line);
       if (kept.length > KEPT_LINES) kept.shift();
       const step = /^I: ((?!main).*)\.\.\.$/.exec(line)?.[1];
-      if (step !== undefined) emit({ type: 'waiting', stage: 'packages', message: step });
+      if (step !== undefined) waiting(step);
     };
+    const trees = new TreeCache(cache);
     try {
-      await sandbox.run(
-        'mmdebstrap',
-        mmdebstrapArguments({
-          root: sandbox.root,
-          suite: appliance.source.suite,
-          sources,
-          packages: packagesOf(appliance),
-          archives,
-          lists,
-          offline,
-        }),
-        // The initramfs is made once, at the end, not by every package that could change it.
-        {
-          onLine,
-          timeout: this.#options['package-timeout'] * 1000,
-          env: { INITRD: 'No', DEBIAN_FRONTEND: 'noninteractive' },
-        },
-      );
+      const options = [...APT_OPTIONS, ...(await aptProxies(sandbox))];
+      if (!offline) {
+        waiting('updating the package lists');
+        await updateLists(sandbox, workDir, cache, sources, options, onLine);
+      }
+      const told = [
+        ...sources.map(sourceLine),
+        suite,
+        ...packages,
+        String(identity.time),
+        await this.#mmdebstrapVersion(),
+      ];
+      const key = await treeKey(cache, told);
+      if (await trees.restore(sandbox, key)) {
+        this.#context.log.info('the packages were installed before; that tree is used again');
+      } else {
+        await sandbox.run(
+          'mmdebstrap',
+          mmdebstrapArguments({ ...cache, root: sandbox.root, suite, sources, packages, options }),
+          {
+            onLine,
+            timeout: this.#options['package-timeout'] * 1000,
+            // The initramfs is made once, at the end, not by every package that could change it.
+            env: { INITRD: 'No', DEBIAN_FRONTEND: 'noninteractive' },
+          },
+        );
+        waiting('keeping the tree for the next build');
+        await trees.keep(sandbox, key);
+      }
     } catch (cause) {
       signal.throwIfAborted();
       throw explainPackageFailure({ sources, offline, transcript: kept.join('\n'), cause });
     }
+    await mountCache(sandbox, cache);
     if (!offline) await sandbox.chroot('apt-get', ['autoclean'], { acceptExitCodes: [0, 100] });
+  }
+
+  async #mmdebstrapVersion(): Promise<string> {
+    return (await this.#context.run('mmdebstrap', ['--version'], { signal: this.#job.signal })).stdout.trim();
   }
 
   async #localise(sandbox: Sandbox): Promise<void> {
@@ -206,6 +229,7 @@ class Build {
       for name in archives lists; do
         case $name in archives) place=var/cache/apt ;; *) place=var/lib/apt ;; esac
         if mountpoint -q "$root/$place/$name"; then umount "$root/$place/$name"; fi
+        find "$root/$place/$name" -xdev -mindepth 1 -delete
       done
       rm -f "$root"/var/cache/apt/*.bin "$root/var/cache/ldconfig/aux-cache" "$root/var/log/bootstrap.log"
       for name; do rm -f "$root$name"; done

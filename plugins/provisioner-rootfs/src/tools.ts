@@ -4,7 +4,7 @@ import { type Isolation, unshareArguments } from './sandbox.js';
 /** Programs that a build runs, and the Debian packages that bring them. */
 const TOOLS: Readonly<Record<string, readonly string[]>> = {
   mmdebstrap: ['mmdebstrap'],
-  apt: ['apt-get'],
+  apt: ['apt-get', 'apt-config'],
   dpkg: ['dpkg-deb'],
   'util-linux': ['unshare', 'nsenter', 'flock', 'mountpoint'],
   e2fsprogs: ['mke2fs', 'debugfs', 'e2fsck'],
@@ -12,6 +12,7 @@ const TOOLS: Readonly<Record<string, readonly string[]>> = {
   mtools: ['mmd', 'mcopy'],
   attr: ['getfattr'],
   tar: ['tar'],
+  zstd: ['zstd'],
 };
 
 /** Programs for the system's administrator are not on every user's PATH. */

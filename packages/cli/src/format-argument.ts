@@ -30,7 +30,11 @@ export function parseOptionList(list: string, whole = list): Readonly<Record<str
   const options = new Map<string, Scalar | Scalar[]>();
   for (const { text, plain, equals } of split(list, whole)) {
     if (equals < 0) {
-      throw mistake(whole, `"${text}" has no value`, `write ${text === '' ? 'option' : text}=true, or another value`);
+      throw mistake(
+        whole,
+        `"${text}" has no value`,
+        `write ${text === '' ? 'option' : text}=true or another value; a second format with options wants a --to of its own`,
+      );
     }
     const key = text.slice(0, equals);
     if (!KEY.test(key)) throw mistake(whole, `"${key}" is no name of an option`, 'write option=value');

@@ -3,34 +3,43 @@ import { constants } from 'node:os';
 
 const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
-/** Signals that come this close together are one: npm passes on what the terminal has already sent to us. */
-const SAME_SIGNAL_MS = 500;
+/**
+ * How long to wait for the same signal to come again. npm passes on what it gets: a signal that comes twice was sent to the
+ * whole process group (a terminal's Ctrl-C, `timeout`), so the child has it already, and a second one would mean "at
+ * once" to it. One that comes once was sent to npm or to us alone.
+ */
+const ECHO_MS = 300;
 
 let child;
-let lastSignal = { name: '', at: 0 };
+let lastSignal = '';
+/** How often each signal came within the present wait. */
+const received = new Map();
 
 /** Passes signals to the running child and outlives it, so that the child can clean up and its exit code is ours. */
 export function forwardSignals() {
-  for (const name of FORWARDED) {
-    process.on(name, () => {
-      const repeated = lastSignal.name === name && Date.now() - lastSignal.at < SAME_SIGNAL_MS;
-      lastSignal = { name, at: Date.now() };
-      if (child === undefined) process.exit(128 + constants.signals[name]);
-      // Ctrl-C on a terminal reaches the child by itself; a second one would mean "at once" to it.
-      if (repeated || (name === 'SIGINT' && process.stdin.isTTY)) return;
-      child.kill(name);
-    });
-  }
+  for (const name of FORWARDED) process.on(name, () => onSignal(name));
+}
+
+function onSignal(name) {
+  if (child === undefined) process.exit(128 + constants.signals[name]);
+  lastSignal = name;
+  const times = (received.get(name) ?? 0) + 1;
+  received.set(name, times);
+  if (times > 1) return;
+  setTimeout(() => {
+    if (received.get(name) === 1) child?.kill(name);
+    received.delete(name);
+  }, ECHO_MS);
 }
 
 /** Whether a signal asked the whole task to stop: what is still to come is then not started. */
 export function interrupted() {
-  return lastSignal.name !== '';
+  return lastSignal !== '';
 }
 
 /** The exit code of a task that a signal ended. */
 export function interruptionCode() {
-  return 128 + constants.signals[lastSignal.name];
+  return 128 + constants.signals[lastSignal];
 }
 
 /** Runs a command with our own input and output. Returns its exit code; 128 and the signal's number when one ended it. */

@@ -82,7 +82,7 @@ interface Ended {
 
 function setup(
   args: readonly string[],
-  options: { env?: Record<string, string>; node?: string[]; stop?: RegExp } = {},
+  options: { env?: Record<string, string>; node?: string[]; stop?: RegExp; stopGroup?: RegExp } = {},
 ): Promise<Ended> {
   const env = { PATH: `${join(directory, 'bin')}:/usr/bin:/bin`, ...options.env };
   return new Promise((resolve) => {
@@ -90,12 +90,17 @@ function setup(
     const child = spawn(process.execPath, [...(options.node ?? []), path, ...args], {
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
     });
     const output = { stdout: '', stderr: '' };
     for (const stream of ['stdout', 'stderr'] as const) {
       child[stream].setEncoding('utf8').on('data', (text: string) => {
         output[stream] += text;
         if (options.stop?.test(text) === true) child.kill('SIGTERM');
+        if (options.stopGroup?.test(text) === true && child.pid !== undefined) {
+          process.kill(-child.pid, 'SIGTERM');
+          child.kill('SIGTERM'); // npm's echo of it
+        }
       });
     }
     child.once('close', (code) => resolve({ code, ...output }));
@@ -150,6 +155,19 @@ await setTimeout(20_000);`,
     const ended = await setup(['start'], { stop: /at work/ });
     expect(ended).toMatchObject({ code: 143 });
     expect(lastLine(ended)).toBe('tidied up');
+  });
+
+  it('passes no signal on that the command has got with its group', async () => {
+    await script(
+      'packages/cli/bin/polyvisor.js',
+      `import { setTimeout } from 'node:timers/promises';
+let times = 0;
+process.on('SIGTERM', () => times++);
+console.log('at work');
+await setTimeout(1_000);
+console.log('told ' + times + ' times');`,
+    );
+    expect(lastLine(await setup(['start'], { stopGroup: /at work/ }))).toBe('told 1 times');
   });
 });
 

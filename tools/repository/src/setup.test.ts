@@ -99,7 +99,7 @@ function setup(
         if (options.stop?.test(text) === true) child.kill('SIGTERM');
         if (options.stopGroup?.test(text) === true && child.pid !== undefined) {
           process.kill(-child.pid, 'SIGTERM');
-          child.kill('SIGTERM'); // npm's echo of it
+          setTimeout(() => child.kill('SIGTERM'), 50); // npm's echo of it
         }
       });
     }

@@ -1,7 +1,8 @@
 import { isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { DefinitionError, errorKind, type Issue } from '@polyvisor/core';
-import { type Definition, loadDefinition, parseVariables, type Requested } from '@polyvisor/definition';
+import { SEAL_OPERATION_NAMES } from '@polyvisor/build';
+import { type DefinitionError, errorKind, type Issue } from '@polyvisor/core';
+import { type Definition, loadDefinition, parseVariables, type Requested, type Requests } from '@polyvisor/definition';
 import type { Host } from '@polyvisor/host';
 import type { z } from 'zod';
 import type { Session } from './session.js';
@@ -21,15 +22,32 @@ export async function definitionFolders(run: Session): Promise<readonly string[]
   return [...definitions, join(directory, 'definitions'), SHIPPED];
 }
 
-/** Reads a definition, given by name, folder or file. From then on its secrets are hidden everywhere. */
-export async function openDefinition(run: Session, argument: string, options: VariableOptions): Promise<Definition> {
+/** Which requests of a definition matter to a command: those that its own options do not replace. */
+export interface Judged {
+  readonly targets: boolean;
+  readonly provisioner: boolean;
+}
+
+/**
+ * Reads a definition, given by name, folder or file. Its problems and those that only the loaded plugins can see are
+ * reported together. From then on its secrets are hidden everywhere.
+ */
+export async function openDefinition(
+  run: Session,
+  argument: string,
+  options: VariableOptions,
+  judged: Judged = { targets: true, provisioner: true },
+): Promise<Definition> {
   const project = await run.project();
+  const host = await run.host();
   const { cwd, env } = run.io;
   const definition = await loadDefinition(inFolder(argument, cwd), {
     searchFolders: await definitionFolders(run),
     variables: parseVariables(options.var ?? []),
     variableFiles: [...project.variables, ...(options.varFile ?? []).map((file) => resolve(cwd, file))],
     environment: env,
+    sealOperations: SEAL_OPERATION_NAMES,
+    check: (requests) => judge(requests, host, judged),
   });
   await run.hide(definition.appliance.secrets);
   return definition;
@@ -41,44 +59,37 @@ export function inFolder(argument: string, cwd: string): string {
   return isPath && !isAbsolute(argument) && cwd !== process.cwd() ? resolve(cwd, argument) : argument;
 }
 
-/**
- * Everything in a definition that only the loaded plugins can judge: whether its formats and its provisioner exist, and
- * whether their options are right. Throws one error with the place of each problem. Not all of it need be of interest.
- */
-export function checkRequests(
-  definition: Definition,
-  host: Host,
-  { targets, provisioner }: Partial<Pick<Definition, 'targets' | 'provisioner'>> = definition,
-): void {
-  const issues = (targets ?? []).flatMap((target) => check(target, () => host.converter(target.id), definition));
-  if (provisioner !== undefined) issues.push(...check(provisioner, () => host.provisioner(provisioner.id), definition));
-  if (issues.length === 0) return;
-  throw new DefinitionError(
-    'definition-invalid',
-    `${definition.file}: ${issues.length} ${issues.length === 1 ? 'problem' : 'problems'}`,
-    {
-      issues: issues.sort((one, other) => (one.line ?? 0) - (other.line ?? 0)),
-      hint: '`polyvisor plugins --options <id>` lists the options of a format or provisioner',
-    },
-  );
+/** What only the plugins can tell: whether a definition's formats and provisioner exist, and whether their options are right. */
+function judge({ targets, provisioner, issueAt }: Requests, host: Host, judged: Judged): Issue[] {
+  const issues = judged.targets
+    ? targets.flatMap((target) => check(target, () => host.converter(target.id), issueAt))
+    : [];
+  if (judged.provisioner && provisioner !== undefined)
+    issues.push(...check(provisioner, () => host.provisioner(provisioner.id), issueAt));
+  return issues;
 }
 
-function check(requested: Requested, find: () => { readonly options: z.ZodType }, definition: Definition): Issue[] {
+function check(
+  requested: Requested,
+  find: () => { readonly options: z.ZodType },
+  issueAt: Requests['issueAt'],
+): Issue[] {
   let schema: z.ZodType;
   try {
     schema = find().options;
   } catch (error) {
     if (errorKind(error) !== 'definition') throw error;
     const { message, hint } = error as DefinitionError;
-    return [definition.issueAt(requested.path, message, hint)];
+    return [issueAt(requested.path, message, hint)];
   }
   const result = schema.safeParse(requested.options);
   if (result.success) return [];
+  const hint = `\`polyvisor plugins --options ${requested.id}\` lists its options`;
   return result.error.issues.flatMap((issue) => {
     const keys = issue.code === 'unrecognized_keys' ? issue.keys : [];
     if (keys.length > 0)
-      return keys.map((key) => definition.issueAt([...requested.path, key], `${requested.id} has no option ${key}`));
+      return keys.map((key) => issueAt([...requested.path, key], `${requested.id} has no option ${key}`, hint));
     const path = issue.path.filter((part) => typeof part !== 'symbol');
-    return [definition.issueAt([...requested.path, ...path], `${[requested.id, ...path].join('.')}: ${issue.message}`)];
+    return [issueAt([...requested.path, ...path], `${[requested.id, ...path].join('.')}: ${issue.message}`, hint)];
   });
 }

@@ -20,6 +20,8 @@ export interface Session extends AsyncDisposable {
   readonly io: Io;
   readonly signal: AbortSignal;
   readonly emit: Emit;
+  /** Has every event of the run, those of plugins included, go to a listener too. Call what it returns to end that. */
+  readonly observe: (listener: Emit) => () => void;
   readonly renderer: Renderer;
   /** The nearest `polyvisor.yaml`, or its defaults. Read once. */
   project(): Promise<Project>;
@@ -51,7 +53,11 @@ export function createSession(io: Io, options: GlobalOptions): Session {
     options.json === true,
     env,
   );
-  const emit: Emit = (event) => renderer.event(event);
+  const listeners = new Set<Emit>();
+  const emit: Emit = (event) => {
+    renderer.event(event);
+    for (const listener of listeners) listener(event);
+  };
   const readProjectOnce = () => (project ??= import('@polyvisor/host').then(({ readProject }) => readProject(io.cwd)));
   const loadHost = async () => {
     const { createHost } = await import('@polyvisor/host');
@@ -69,6 +75,10 @@ export function createSession(io: Io, options: GlobalOptions): Session {
     io,
     signal: io.signal,
     emit,
+    observe: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
     renderer,
     project: readProjectOnce,
     host: () => (host ??= loadHost()),

@@ -7,7 +7,7 @@ import type { Host } from '@polyvisor/host';
 import { artifactTable, shown } from '../artifact-table.js';
 import { askAboutLeftovers } from '../ask.js';
 import { firstUsable, nothingLoaded } from '../choose.js';
-import { checkRequests, openDefinition } from '../definition.js';
+import { openDefinition } from '../definition.js';
 import { formatDuration } from '../duration.js';
 import { type FormatArgument, parseFormatArgument } from '../format-argument.js';
 import { cacheDirectory, workRoot } from '../places.js';
@@ -63,7 +63,10 @@ Examples:
       const at = (path: string) => resolve(io.cwd, path);
       const epoch = sourceDate(io.env);
       const ask = options.onError === 'ask' ? askAboutLeftovers(run) : undefined;
-      const definition = await openDefinition(run, argument, options);
+      const definition = await openDefinition(run, argument, options, {
+        targets: options.to === undefined,
+        provisioner: options.provisioner === undefined,
+      });
       const host = await run.host();
       const targets = chooseTargets(definition, options.to, host);
       const chosen = await chooseProvisioner(definition, options.provisioner, host, signal);
@@ -89,6 +92,7 @@ Examples:
         onError: options.onError,
         ask,
         emit,
+        observe: run.observe,
         signal,
       });
       run.answer({ command: 'build', ...result }, summary(result, io.cwd));
@@ -113,7 +117,6 @@ function chooseTargets(
     });
   }
   if (definition.targets.length > 0) {
-    checkRequests(definition, host, { targets: definition.targets });
     return definition.targets.map(({ id, options }) => ({ converter: host.converter(id), options }));
   }
   if (host.converters().length === 0) throw nothingLoaded('format');
@@ -139,7 +142,6 @@ async function chooseProvisioner(
     };
   }
   if (own !== undefined) {
-    checkRequests(definition, host, { provisioner: own });
     return { provisioner: host.provisioner(own.id), options: own.options };
   }
   const provisioner = await firstUsable(host.provisioners(), signal);

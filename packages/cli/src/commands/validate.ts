@@ -1,5 +1,5 @@
 import { formatBytes } from '@polyvisor/core';
-import { checkRequests, openDefinition } from '../definition.js';
+import { openDefinition } from '../definition.js';
 import { collect, type Configure } from '../program.js';
 
 export const configure: Configure = (command, session) => {
@@ -19,7 +19,6 @@ Examples:
     .action(async (argument, options) => {
       const run = session();
       const definition = await openDefinition(run, argument, options);
-      checkRequests(definition, await run.host());
       const { appliance, targets, provisioner, file } = definition;
       const formats = targets.map(({ id }) => id);
       run.answer(

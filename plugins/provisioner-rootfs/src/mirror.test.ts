@@ -74,13 +74,27 @@ describe('where packages come from', () => {
     ]);
   });
 
-  it("is Debian's public servers for a suite that the machine does not have", () => {
-    expect(archiveSources({ ...wanted, suite: 'trixie' }, machine).map(({ suite }) => suite)).toEqual([
-      'trixie',
-      'trixie-updates',
-      'trixie-security',
+  it("is the machine's archive of another release for a suite that it does not have", () => {
+    expect(archiveSources({ ...wanted, suite: 'trixie' }, machine).map(sourceLine)).toEqual([
+      'deb http://mirror.example/debian trixie main',
+      'deb http://mirror.example/debian trixie-updates main',
+      'deb http://mirror.example/debian-security trixie-security main',
     ]);
-    expect(archiveSources({ ...wanted, suite: 'sid' }, machine)).toHaveLength(1);
+    expect(archiveSources({ ...wanted, suite: 'sid' }, machine).map(sourceLine)).toEqual([
+      'deb http://mirror.example/debian sid main',
+    ]);
+  });
+
+  it('has to be named on a machine whose apt knows no such archive', () => {
+    const foreign = parseSourcesList('deb http://other.example/node nodistro main');
+    for (const sources of [[], foreign]) {
+      expect(() => archiveSources(wanted, sources)).toThrowError(
+        expect.objectContaining({
+          code: 'mirror-unknown',
+          hint: expect.stringContaining('--var mirror=') as string,
+        }) as Error,
+      );
+    }
   });
 
   it("is the mirror that the definition names, with this machine's security archive", () => {

@@ -1,4 +1,4 @@
-import type { PackageSource } from '@polyvisor/core';
+import { DefinitionError, type PackageSource } from '@polyvisor/core';
 
 /** One line of apt's sources: an archive, one suite of it, and components. */
 export interface AptSource {
@@ -9,8 +9,8 @@ export interface AptSource {
   readonly signedBy?: string;
 }
 
-const OFFICIAL = 'http://mirror.example/debian';
-const OFFICIAL_SECURITY = 'http://mirror.example/debian-security';
+/** Suites that have neither updates nor security fixes beside them. */
+const ROLLING = ['sid', 'unstable', 'experimental'];
 
 /** The one-line format of sources.list(5): `deb [options] uri suite components…`. */
 export function parseSourcesList(text: string): AptSource[] {
@@ -51,8 +51,8 @@ export function parseDeb822(text: string): AptSource[] {
 
 /**
  * Where the packages come from: the mirror that the definition names, or else all that this machine's apt has for the
- * suite (with its updates and its security fixes), or else Debian's public servers. A named mirror gets the security
- * archive of this machine beside it, where it has one for the same suite.
+ * suite (with its updates and its security fixes), or else the archive that it has for another release. A named mirror
+ * gets the security archive of this machine beside it, where it has one for the same suite.
  */
 export function archiveSources(wanted: PackageSource, machine: readonly AptSource[]): AptSource[] {
   const { suite, components, keyring } = wanted;
@@ -66,18 +66,28 @@ export function archiveSources(wanted: PackageSource, machine: readonly AptSourc
   if (wanted.mirror !== undefined) {
     return [source(wanted.mirror, suite, components, keyring), ...own.filter((found) => isSecurity(found.suite))];
   }
-  return own.some((found) => found.suite === suite) ? own : officialSources(suite, components, keyring);
+  if (own.some((found) => found.suite === suite)) return own;
+  const others = otherRelease(suite, machine).flatMap(limit);
+  if (others.length > 0) return others;
+  throw new DefinitionError('mirror-unknown', `this machine's apt has no archive for the suite "${suite}"`, {
+    hint: 'name a mirror: --var mirror=http://…, or source.packages.mirror in the definition',
+  });
 }
 
-/** Debian's own servers: the release, its updates and its security fixes. Rolling suites have only the first. */
-export function officialSources(suite: string, components: readonly string[], keyring?: string): AptSource[] {
-  const release = source(OFFICIAL, suite, components, keyring);
-  if (['sid', 'unstable', 'experimental'].includes(suite)) return [release];
-  return [
-    release,
-    source(OFFICIAL, `${suite}-updates`, components, keyring),
-    source(OFFICIAL_SECURITY, `${suite}-security`, components, keyring),
-  ];
+/** The archive of a release that this machine has with its updates or security fixes, with its name replaced by `suite`. */
+function otherRelease(suite: string, machine: readonly AptSource[]): AptSource[] {
+  const complete = machine.find(
+    (found) => base(found.suite) === found.suite && machine.some((other) => other !== found && isPartOf(other, found)),
+  );
+  if (complete === undefined) return [];
+  return [complete, ...machine.filter((other) => other !== complete && isPartOf(other, complete))]
+    .filter((found) => found === complete || !ROLLING.includes(suite))
+    .map((found) => ({ ...found, suite: found.suite.replace(complete.suite, suite) }));
+}
+
+/** Whether a source holds updates or security fixes of a release. */
+function isPartOf(other: AptSource, release: AptSource): boolean {
+  return other.suite !== release.suite && base(other.suite) === release.suite;
 }
 
 /** As a line of sources.list(5). */

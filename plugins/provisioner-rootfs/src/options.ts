@@ -16,12 +16,9 @@ export const rootfsOptions = z.strictObject({
     ),
   'guest-mirror': z
     .string()
-    .regex(
-      /^(?:official|build|https?:\/\/\S+)$/,
-      'say official, build, or an address that starts with http:// or https://',
-    )
-    .default('official')
-    .describe("Where the guest's own apt will look: Debian's public servers, the mirror of this build, or an address"),
+    .regex(/^(?:build|https?:\/\/\S+)$/, 'say build, or an address that starts with http:// or https://')
+    .default('build')
+    .describe("Where the guest's own apt will look: the mirror of this build, or an address that the guest can reach"),
   'package-timeout': z
     .number()
     .int()

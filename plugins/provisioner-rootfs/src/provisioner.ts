@@ -24,7 +24,7 @@ import { guestFiles, guestSourcesList } from './guest-files.js';
 import { type Layout, planLayout } from './layout.js';
 import { machineSources } from './machine-sources.js';
 import { scratchMemory } from './memory.js';
-import { type AptSource, archiveSources, officialSources, sourceLine } from './mirror.js';
+import { type AptSource, archiveSources, sourceLine } from './mirror.js';
 import { BOOTSTRAP_LEFTOVERS, mmdebstrapArguments } from './mmdebstrap.js';
 import { type RootfsOptions, rootfsOptions } from './options.js';
 import { explainPackageFailure, notCached } from './package-failure.js';
@@ -214,14 +214,8 @@ class Build {
   async #forgetBuild(sandbox: Sandbox, sources: readonly AptSource[]): Promise<void> {
     const { workDir, appliance } = this.#job;
     const mirror = this.#options['guest-mirror'];
-    const { suite, components } = appliance.source;
     const [before, after] = [join(workDir, 'sources.build'), join(workDir, 'sources.guest')];
-    const guestSources =
-      mirror === 'official'
-        ? officialSources(suite, components)
-        : mirror === 'build'
-          ? sources
-          : archiveSources({ ...appliance.source, mirror }, []);
+    const guestSources = mirror === 'build' ? sources : archiveSources({ ...appliance.source, mirror }, []);
     await writeFile(before, `${sources.map(sourceLine).join('\n')}\n`);
     await writeFile(after, guestSourcesList(guestSources, GUEST_KEYRING).text);
     await sandbox.shell(

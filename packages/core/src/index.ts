@@ -17,4 +17,5 @@ export * from './owner.js';
 export * from './plugin.js';
 export * from './provisioner.js';
 export * from './pump.js';
+export * from './suggest.js';
 export * from './verify.js';

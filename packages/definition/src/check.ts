@@ -1,8 +1,7 @@
-import type { Issue } from '@polyvisor/core';
+import { didYouMean, type Issue } from '@polyvisor/core';
 import type { z } from 'zod';
 import { type DocumentPath, shorten, showPath, type SourceDocument } from './document.js';
 import { show } from './fields.js';
-import { didYouMean } from './suggest.js';
 
 type ZodIssue = z.core.$ZodIssue;
 

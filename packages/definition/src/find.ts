@@ -1,7 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join, relative, resolve, sep } from 'node:path';
-import { DefinitionError } from '@polyvisor/core';
-import { didYouMean } from './suggest.js';
+import { DefinitionError, didYouMean } from '@polyvisor/core';
 
 /** Name of the document in a definition's folder. */
 export const DEFINITION_FILE = 'definition.yaml';

@@ -11,5 +11,4 @@ export { loadDefinition } from './load.js';
 export { createRedactor, redact, SHORTEST_SECRET } from './redact.js';
 export { definitionSchema, SCHEMA_ID } from './schema.js';
 export { escapeText } from './substitute.js';
-export { didYouMean, suggest } from './suggest.js';
 export { ENVIRONMENT_PREFIX, parseVariables } from './variables.js';

@@ -10,6 +10,7 @@ import {
   type Partition,
   type Script,
   type User,
+  didYouMean,
 } from '@polyvisor/core';
 import { z } from 'zod';
 import { checkPart } from './check.js';
@@ -21,7 +22,6 @@ import { createRedactor, SHORTEST_SECRET } from './redact.js';
 import { checkMirror, checkPartitions, checkTimezone, readPublicKeys, type Report, reportTwice } from './rules.js';
 import { definitionDocument, fileSchema, isTextPath, scriptSchema, targetSchema, userSchema } from './schema.js';
 import { environmentName } from './substitute.js';
-import { didYouMean } from './suggest.js';
 import { readVariableFile } from './variable-file.js';
 import {
   fromCommandLine,

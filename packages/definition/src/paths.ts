@@ -1,6 +1,6 @@
+import { didYouMean } from '@polyvisor/core';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, relative, resolve, sep } from 'node:path';
-import { didYouMean } from './suggest.js';
 
 export type FileKind = 'file' | 'directory';
 

@@ -1,7 +1,6 @@
-import type { Partition } from '@polyvisor/core';
+import { didYouMean, type Partition } from '@polyvisor/core';
 import type { DocumentPath } from './document.js';
 import { showSize } from './fields.js';
-import { didYouMean } from './suggest.js';
 
 /** Reports what is wrong at a place in the document. */
 export type Report = (path: DocumentPath, message: string, hint?: string) => void;

@@ -1,11 +1,10 @@
-import type { Issue } from '@polyvisor/core';
+import { didYouMean, type Issue } from '@polyvisor/core';
 import { DefinitionError } from '@polyvisor/core';
 import { checkPart } from './check.js';
 import type { DocumentPath, SourceDocument } from './document.js';
 import { SHORTEST_SECRET } from './redact.js';
 import { variableSchema } from './schema.js';
 import { environmentName, substitute, VARIABLE_NAME } from './substitute.js';
-import { didYouMean } from './suggest.js';
 
 /** In front of the names of variables in the environment of the command: `POLYVISOR_VAR_ssh_key` for `ssh-key`. */
 export const ENVIRONMENT_PREFIX = 'POLYVISOR_VAR_';

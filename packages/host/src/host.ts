@@ -1,4 +1,11 @@
-import { type Booter, DefinitionError, type DiskConverter, type ImageFile, type Provisioner } from '@polyvisor/core';
+import {
+  type Booter,
+  DefinitionError,
+  type DiskConverter,
+  type ImageFile,
+  type Provisioner,
+  suggest,
+} from '@polyvisor/core';
 import { z } from 'zod';
 import type { Commands } from './commands.js';
 import type { Contribution, Contributions, Kind } from './contributions.js';
@@ -6,7 +13,6 @@ import { detectFormat } from './detect.js';
 import type { Origin } from './discovery.js';
 import { inject, injectable } from './injection.js';
 import type { LoadedPlugin } from './load.js';
-import { suggest } from './suggest.js';
 import { COMMANDS, CONTRIBUTIONS, PLUGINS } from './tokens.js';
 
 /** A plugin and all that it brings, as plain data: what `polyvisor plugins` prints. */

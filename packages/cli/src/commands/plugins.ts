@@ -1,5 +1,5 @@
-import { DefinitionError, formatBytes } from '@polyvisor/core';
-import { type ContributionDescription, type PluginDescription, suggest } from '@polyvisor/host';
+import { DefinitionError, formatBytes, suggest } from '@polyvisor/core';
+import type { ContributionDescription, PluginDescription } from '@polyvisor/host';
 import { optionLines } from '../options-text.js';
 import type { Configure } from '../program.js';
 import { table } from '../table.js';

@@ -63,7 +63,7 @@ export const ovaOptions = z
       .int()
       .min(1)
       .max(9)
-      .default(3)
+      .default(4)
       .describe('Effort of compression, 1 (fast) to 9 (small). Compression is shared with a qcow2 of the same level'),
   })
   .superRefine((options, context) => {

@@ -14,8 +14,9 @@ export class BuildLog implements AsyncDisposable {
   readonly #started = performance.now();
   readonly #handle: FileHandle;
   readonly #redact: (text: string) => string;
-  /** Writes are chained, so that lines keep their order; a log that cannot be written stops nothing. */
-  #written: Promise<unknown> = Promise.resolve();
+  /** Lines that wait for the write before them; they go out together, or a talkative script would fill the memory. */
+  #pending = '';
+  #writing: Promise<void> | undefined;
   readonly #unobserve: (() => void) | undefined;
   readonly #stages = new Map<string, number>();
   #closed = false;
@@ -64,14 +65,14 @@ export class BuildLog implements AsyncDisposable {
 
   /** Everything emitted so far is in the file. */
   async flush(): Promise<void> {
-    await this.#written;
+    await this.#writing;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     this.#unobserve?.();
-    await this.#written;
+    await this.#writing;
     await this.#handle.close();
   }
 
@@ -83,8 +84,18 @@ export class BuildLog implements AsyncDisposable {
   #write(line: object): void {
     if (this.#closed) return;
     const at = Number(((performance.now() - this.#started) / 1000).toFixed(3));
-    const text = `${JSON.stringify({ at, ...line })}\n`;
-    this.#written = this.#written.then(() => this.#handle.write(text)).catch(() => undefined);
+    this.#pending += `${JSON.stringify({ at, ...line })}\n`;
+    this.#writing ??= this.#writePending();
+  }
+
+  /** A log that cannot be written stops nothing. */
+  async #writePending(): Promise<void> {
+    while (this.#pending !== '') {
+      const text = this.#pending;
+      this.#pending = '';
+      await this.#handle.appendFile(text).catch(() => undefined);
+    }
+    this.#writing = undefined;
   }
 
   #clean(event: Event): Event {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { nameBytes } from './name-bytes.js';
 import { parseAttributes } from './attributes.js';
 
 describe('extended attributes', () => {
@@ -18,7 +19,7 @@ describe('extended attributes', () => {
         '',
       ].join('\n'),
     );
-    expect([...byPath.keys()]).toEqual(['usr/bin/ping', 'home/a b\\cä', '']);
+    expect([...byPath.keys()]).toEqual(['usr/bin/ping', nameBytes('home/a b\\cä'), '']);
     const [ping] = byPath.get('usr/bin/ping') ?? [];
     expect(ping?.name).toBe('security.capability');
     expect(values.get(ping?.file ?? '')).toHaveLength(20);

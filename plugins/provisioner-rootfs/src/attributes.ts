@@ -13,7 +13,7 @@ export interface Attributes {
   readonly values: ReadonlyMap<string, Uint8Array>;
 }
 
-/** Reads what `getfattr` printed: a `# file:` line, then one `name=0x…` line an attribute. */
+/** Reads what `getfattr` printed, as `NAME_BYTES`: a `# file:` line, then one `name=0x…` line an attribute. */
 export function parseAttributes(text: string): Attributes {
   const byPath = new Map<string, TreeAttribute[]>();
   const values = new Map<string, Uint8Array>();
@@ -38,8 +38,5 @@ export function parseAttributes(text: string): Attributes {
 
 /** getfattr writes bytes that are not plain as `\ooo`. */
 function unescape(text: string): string {
-  return Buffer.from(
-    text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))),
-    'latin1',
-  ).toString('utf8');
+  return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }

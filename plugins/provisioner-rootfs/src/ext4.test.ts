@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createTestContext } from '@polyvisor/testkit';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { atOffset, MKE2FS_CONFIG, mke2fsArguments, populateCommands } from './ext4.js';
+import { NAME_BYTES, nameBytes } from './name-bytes.js';
 import { FIND_TREE, parseTree, subtree, type TreeEntry } from './tree.js';
 
 const context = createTestContext({ path: '/usr/sbin:/usr/bin:/sbin:/bin' });
@@ -11,6 +12,8 @@ const OFFSET = 2 ** 20;
 const LENGTH = 64 * 2 ** 20;
 const LATEST = 1_600_000_000;
 const ODD_NAME = 'a "name" with spaces, ä and \\';
+/** No text in UTF-8. */
+const NO_TEXT = Buffer.from('latin \xe4\xff', 'latin1');
 
 describe('an ext4 file system made from a tree', () => {
   let directory = '';
@@ -23,6 +26,7 @@ describe('an ext4 file system made from a tree', () => {
     const root = join(directory, name);
     await mkdir(join(root, 'etc'), { recursive: true });
     await writeFile(join(root, 'etc', ODD_NAME), 'odd');
+    await writeFile(Buffer.concat([Buffer.from(`${root}/etc/`), NO_TEXT]), 'bytes');
     await writeFile(join(root, 'first'), 'x'.repeat(100_000));
     await writeFile(join(root, 'zeros'), new Uint8Array(300_000).fill(1, 290_000));
     await link(join(root, 'first'), join(root, 'second'));
@@ -35,7 +39,7 @@ describe('an ext4 file system made from a tree', () => {
   async function readTree(root: string): Promise<TreeEntry[]> {
     const list = join(directory, 'list');
     await context.run('sh', ['-c', 'cd "$1"; out=$2; shift 2; find . "$@" >"$out"', 'sh', root, list, ...FIND_TREE]);
-    const found = parseTree(await readFile(list, 'utf8'), { devices: new Map(), attributes: new Map() });
+    const found = parseTree(await readFile(list, NAME_BYTES), { devices: new Map(), attributes: new Map() });
     // As root or not, the tests' tree belongs to somebody; in the guest it is somebody else.
     return found.map((entry) => ({ ...entry, user: 1000, group: 0 }));
   }
@@ -48,7 +52,8 @@ describe('an ext4 file system made from a tree', () => {
     await writeFile(join(directory, 'mke2fs.conf'), MKE2FS_CONFIG);
     await writeFile(
       join(directory, 'script'),
-      [...populateCommands(entries, { from: root, latest: LATEST, attributes })].join('\n'),
+      [...populateCommands(entries, { from: nameBytes(root), latest: LATEST, attributes })].join('\n'),
+      NAME_BYTES,
     );
     const env = { MKE2FS_CONFIG: join(directory, 'mke2fs.conf'), E2FSPROGS_FAKE_TIME: String(LATEST) };
     const uuid = '11111111-2222-8333-8444-555555555555';
@@ -69,6 +74,9 @@ describe('an ext4 file system made from a tree', () => {
     const disk = await build('disk', await readTree(root), root);
     await context.run('e2fsck', ['-fn', atOffset(disk, OFFSET)]);
     expect(await ask(disk, `cat "/etc/${ODD_NAME.replaceAll('"', '""')}"`)).toBe('odd');
+    const script = join(directory, 'ask');
+    await writeFile(script, Buffer.concat([Buffer.from('cat "/etc/'), NO_TEXT, Buffer.from('"\n')]));
+    expect((await context.run('debugfs', ['-f', script, atOffset(disk, OFFSET)])).stdout).toContain('bytes');
     const first = await ask(disk, 'stat /first');
     expect(first).toMatch(/Mode:\s+04755/);
     expect(first).toMatch(/User:\s+1000/);
@@ -85,6 +93,7 @@ describe('an ext4 file system made from a tree', () => {
     const other = await makeTree('other');
     await rm(join(other, 'etc'), { recursive: true });
     await mkdir(join(other, 'etc'));
+    await writeFile(Buffer.concat([Buffer.from(`${other}/etc/`), NO_TEXT]), 'bytes');
     await writeFile(join(other, 'etc', ODD_NAME), 'odd');
     const sparse = await open(join(other, 'zeros'), 'w');
     await sparse.write(new Uint8Array(10_000).fill(1), 0, 10_000, 290_000);

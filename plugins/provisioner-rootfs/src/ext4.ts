@@ -43,11 +43,11 @@ export function mke2fsArguments({ disk, offset, length, uuid, hashSeed, label }:
 }
 
 export interface PopulateOptions {
-  /** Directory whose paths the entries are relative to; a path without quotes or line ends. */
+  /** Directory whose paths the entries are relative to; a path without quotes or line ends, as `NAME_BYTES`. */
   readonly from: string;
   /** Seconds since 1970; nothing in the file system is younger. */
   readonly latest: number;
-  /** Directory with values of extended attributes, one file each. */
+  /** Directory with values of extended attributes, one file each; as `NAME_BYTES`. */
   readonly attributes: string;
 }
 

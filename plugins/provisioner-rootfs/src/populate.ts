@@ -4,6 +4,7 @@ import { DefinitionError, EnvironmentError, formatBytes, type Identity } from '@
 import { GETFATTR, parseAttributes } from './attributes.js';
 import { atOffset, MKE2FS_CONFIG, mke2fsArguments, populateCommands } from './ext4.js';
 import type { Layout, PlacedPartition } from './layout.js';
+import { NAME_BYTES, nameBytes } from './name-bytes.js';
 import type { Sandbox } from './sandbox.js';
 import { FIND_TREE, parseDevices, parseTree, subtree, type TreeEntry } from './tree.js';
 
@@ -39,12 +40,12 @@ async function readTree({ sandbox, workDir }: PopulateJob): Promise<TreeEntry[]>
     getfattr ${GETFATTR.join(' ')} >"$attributes"`,
     [sandbox.root, list, devices, attributes, ...FIND_TREE],
   );
-  const found = parseAttributes(await readFile(attributes, 'utf8'));
+  const found = parseAttributes(await readFile(attributes, NAME_BYTES));
   await rm(attributes);
   await mkdir(attributes);
   for (const [name, value] of found.values) await writeFile(join(attributes, name), value);
-  return parseTree(await readFile(list, 'utf8'), {
-    devices: parseDevices(await readFile(devices, 'utf8')),
+  return parseTree(await readFile(list, NAME_BYTES), {
+    devices: parseDevices(await readFile(devices, NAME_BYTES)),
     attributes: found.byPath,
   });
 }
@@ -59,11 +60,11 @@ async function populate(
   const script = join(workDir, `${label}.debugfs`);
   const complaints = join(workDir, `${label}.complaints`);
   const commands = populateCommands(tree, {
-    from: sandbox.root,
+    from: nameBytes(sandbox.root),
     latest: identity.time,
-    attributes: join(workDir, 'attributes'),
+    attributes: nameBytes(join(workDir, 'attributes')),
   });
-  await writeFile(script, `${[...commands].join('\n')}\n`);
+  await writeFile(script, `${[...commands].join('\n')}\n`, NAME_BYTES);
   const env = { MKE2FS_CONFIG: config, E2FSPROGS_FAKE_TIME: String(Math.max(1, identity.time)) };
   const volume = { disk, offset, length, uuid, label, hashSeed: identity.uuid(`hash ${label}`) };
   await sandbox.run('mke2fs', mke2fsArguments(volume), { env });

@@ -1,6 +1,7 @@
 import { GuestError } from '@polyvisor/core';
+import { NAME_BYTES, readableName } from './name-bytes.js';
 
-/** One name in the file system tree of the guest. */
+/** One name in the file system tree of the guest. Paths and targets have a character for each byte; see `NAME_BYTES`. */
 export interface TreeEntry {
   readonly kind: 'directory' | 'file' | 'symlink' | 'fifo' | 'character' | 'block';
   /** Below the file system's own root, without a leading slash; empty for that root. */
@@ -63,7 +64,7 @@ export interface TreeDetails {
   readonly attributes: ReadonlyMap<string, readonly TreeAttribute[]>;
 }
 
-/** Reads what `find` printed, in the order of the paths' bytes, parents first. Sockets are left out: their makers are gone. */
+/** Reads what `find` printed, as `NAME_BYTES`, in the order of the paths' bytes, parents first. Sockets are left out: their makers are gone. */
 export function parseTree(text: string, { devices, attributes }: TreeDetails): TreeEntry[] {
   const fields = text.split('\0');
   const entries: TreeEntry[] = [];
@@ -82,9 +83,13 @@ export function parseTree(text: string, { devices, attributes }: TreeDetails): T
     const kind = KINDS[type];
     if (kind === undefined) continue;
     if (/[\n\r]/.test(path) || /[\n\r]/.test(target)) {
-      throw new GuestError('file-name-unsupported', `the name of ${JSON.stringify(`/${path}`)} has a line end in it`, {
-        hint: 'remove or rename it in a script of the definition',
-      });
+      throw new GuestError(
+        'file-name-unsupported',
+        `the name of ${JSON.stringify(`/${readableName(path)}`)} has a line end in it`,
+        {
+          hint: 'remove or rename it in a script of the definition',
+        },
+      );
     }
     entries.push({
       kind,
@@ -119,7 +124,7 @@ function compare(one: string, other: string): number {
   const left = one.split('/');
   const right = other.split('/');
   for (let at = 0; at < Math.min(left.length, right.length); at++) {
-    const order = Buffer.compare(Buffer.from(left[at] ?? ''), Buffer.from(right[at] ?? ''));
+    const order = Buffer.compare(Buffer.from(left[at] ?? '', NAME_BYTES), Buffer.from(right[at] ?? '', NAME_BYTES));
     if (order !== 0) return order;
   }
   // The root is one empty part, before everything; otherwise the parent comes first.

@@ -11,6 +11,8 @@ const ENTER = `
 root=$1
 mount -t proc proc "$root/proc"
 mount --rbind /sys "$root/sys"
+# Where this machine's root is ours; for an ordinary user the kernel refuses writes (and this change) anyway.
+if [ "$2" = root ]; then mount -o remount,bind,ro "$root/sys"; fi
 mount -t tmpfs -o mode=0755 tmpfs "$root/dev"
 for device in null zero full random urandom tty; do
   : >"$root/dev/$device"
@@ -33,8 +35,10 @@ if [ -e /etc/resolv.conf ]; then
     cat /etc/resolv.conf >"$root/run/systemd/resolve/stub-resolv.conf"
     cat /etc/resolv.conf >"$root/run/systemd/resolve/resolv.conf"
   else
+    # A copy: scripts may write to it.
+    cat /etc/resolv.conf >"$root/run/polyvisor-resolv.conf"
     [ -e "$root/etc/resolv.conf" ] || : >"$root/etc/resolv.conf"
-    mount --bind "$(readlink -f /etc/resolv.conf)" "$root/etc/resolv.conf"
+    mount --bind "$root/run/polyvisor-resolv.conf" "$root/etc/resolv.conf"
   fi
 fi
 printf '#!/bin/sh\\nexit 101\\n' >"$root/usr/sbin/policy-rc.d"
@@ -56,7 +60,7 @@ done
 
 /** The guest's tree with what its programs need, until it is disposed. */
 export async function enterGuest(sandbox: Sandbox): Promise<AsyncDisposable> {
-  await sandbox.shell(ENTER, [sandbox.root]);
+  await sandbox.shell(ENTER, [sandbox.root, sandbox.isolation]);
   let inside = true;
   return {
     [Symbol.asyncDispose]: async () => {

@@ -25,6 +25,12 @@ describe('why packages could not be installed', () => {
       'bookworm',
     ],
     [
+      'Err:2 http://mirror.example/debian bookworm Release\n  404  File not found [IP: 192.0.2.1 80]',
+      'definition',
+      'archive-missing',
+      'bookworm',
+    ],
+    [
       'Err:2 http://mirror.example/debian bookworm Release\n  503  Busy [IP: 192.0.2.1 80]',
       'environment',
       'mirror-unreachable',

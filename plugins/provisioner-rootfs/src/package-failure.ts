@@ -50,8 +50,8 @@ const CAUSES: readonly Cause[] = [
       }),
   },
   {
-    // apt names the reason on the line after the one that failed.
-    pattern: /404 +Not Found|Err:[^\n]*\n +File not found/,
+    // apt names the reason on the line after the one that failed; after the number, servers put words of their own.
+    pattern: /^ +404 |404 +Not Found|Err:[^\n]*\n +File not found/m,
     explain: (_, { sources, offline, cause }) =>
       offline
         ? notCached(sources, cause)

@@ -25,7 +25,8 @@ export interface SandboxOptions {
 }
 
 /**
- * The first process of the sandbox: makes the mounts, says which process it is, then waits until its input ends, which
+ * The first process of the sandbox: makes the mounts, takes a host name that tells nothing of this machine (packages
+ * write it into files), says which process it is, then waits until its input ends, which
  * happens as soon as its maker is gone, however it went. The kernel then ends all other processes of the sandbox and
  * drops its mounts.
  */
@@ -33,6 +34,7 @@ const INIT = `
 set -eu
 read -r pid rest </proc/self/stat
 mount -t proc proc /proc
+echo localhost >/proc/sys/kernel/hostname
 mkdir -p "$1/mnt"
 if [ "$2" != 0 ]; then
   mount -t tmpfs -o "mode=0755,size=$2" polyvisor "$1/mnt"
@@ -41,6 +43,12 @@ mkdir -p "$1/mnt/root"
 echo "ready $pid"
 exec cat >/dev/null
 `;
+
+/**
+ * Rights of root that no namespace confines: the clock, the kernel's modules and log, the machine's ports and power. No
+ * installation needs them, and a script of a definition that sets the clock is to fail, not to set that of this machine.
+ */
+const WITHHELD = ['sys_time', 'sys_module', 'sys_rawio', 'sys_boot', 'syslog', 'wake_alarm'];
 
 /** In milliseconds. Making namespaces takes some 20 ms; a machine under load has ample time. */
 const START_TIMEOUT = 30_000;
@@ -58,6 +66,7 @@ export class Sandbox implements AsyncDisposable {
   readonly #pid: number;
   /** The guest's `/`. Seen by commands run in here; where the tree is in memory, by nobody else. */
   readonly root: string;
+  readonly isolation: Isolation;
   /** Ends everything that runs in here. */
   readonly signal: AbortSignal;
 
@@ -66,6 +75,7 @@ export class Sandbox implements AsyncDisposable {
     this.#options = options;
     this.#init = init;
     this.#pid = pid;
+    this.isolation = options.isolation;
     this.signal = options.signal;
     this.root = join(options.workDir, 'mnt', 'root');
   }
@@ -101,9 +111,13 @@ export class Sandbox implements AsyncDisposable {
         `--target=${this.#pid}`,
         '--mount',
         '--pid',
+        '--uts',
+        '--ipc',
         ...(isolation === 'user' ? ['--user'] : []),
         ...(network ? [] : ['--net']),
         '--',
+        'setpriv',
+        `--bounding-set=${WITHHELD.map((right) => `-${right}`).join(',')}`,
         'sh',
         '-c',
         // Programs for the system's administrator are not on every user's PATH.
@@ -127,7 +141,8 @@ export class Sandbox implements AsyncDisposable {
 
   /**
    * Runs a command of the guest, with the guest's tree as `/`, in a process namespace of its own: when it ends or is
-   * killed, everything that it started ends too, daemons included.
+   * killed, everything that it started ends too, daemons included. The kernel's settings are those of this machine, so
+   * they can only be read.
    */
   chroot(command: string, args: readonly string[] = [], options: RunOptions = {}): Promise<RunResult> {
     return this.run(
@@ -139,7 +154,11 @@ export class Sandbox implements AsyncDisposable {
         '--kill-child',
         'sh',
         '-euc',
-        'root=$1; shift; mount -t proc proc "$root/proc"; exec chroot "$root" "$@"',
+        `root=$1; shift
+        mount -t proc proc "$root/proc"
+        mount --bind "$root/proc/sys" "$root/proc/sys"
+        mount -o remount,bind,ro "$root/proc/sys"
+        exec chroot "$root" "$@"`,
         'chroot',
         this.root,
         'env',
@@ -174,9 +193,15 @@ export class Sandbox implements AsyncDisposable {
   }
 }
 
-/** Namespaces for mounts and processes; for an ordinary user also one for users, with all ids it may use. */
+/** Namespaces for mounts, processes, names of the machine and shared memory; for an ordinary user also one for users, with all ids it may use. */
 export function unshareArguments(isolation: Isolation): string[] {
-  return [...(isolation === 'user' ? ['--user', '--map-root-user', '--map-auto'] : []), '--mount', '--pid'];
+  return [
+    ...(isolation === 'user' ? ['--user', '--map-root-user', '--map-auto'] : []),
+    '--mount',
+    '--pid',
+    '--uts',
+    '--ipc',
+  ];
 }
 
 function readyPid(init: RunningCommand, signal: AbortSignal): Promise<number> {

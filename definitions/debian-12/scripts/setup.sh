@@ -8,6 +8,6 @@ systemctl enable systemd-networkd ssh-host-keys fstrim.timer
 if [ -z "${password:-}" ]; then
   printf 'PasswordAuthentication no\n' >/etc/ssh/sshd_config.d/50-keys-only.conf
   if [ -z "$(cat /home/*/.ssh/authorized_keys 2>/dev/null)" ]; then
-    echo "nobody can log in: give --var ssh-key=\"\$(cat ~/.ssh/id_ed25519.pub)\" or --var password=…"
+    echo "warning: nobody can log in to this appliance: build it with --var password=… or --var ssh-key=\"\$(cat ~/.ssh/id_ed25519.pub)\" (npm start -- --var …)"
   fi
 fi

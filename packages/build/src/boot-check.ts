@@ -116,7 +116,7 @@ async function bootOne(
             job.emit(event.type === 'waiting' || event.type === 'progress' ? { ...event, stage: name } : event),
           signal,
         }),
-      ({ duration, acceleration }) => `${(duration / 1000).toFixed(1)} s, ${acceleration}`,
+      ({ matched }) => matched.trim(),
     );
     return { file: artifact.file, format: artifact.format, firmware, ...report };
   } finally {

@@ -83,6 +83,6 @@ export async function bootImage(options: BootImageOptions): Promise<BootReport> 
         emit,
         signal,
       }),
-    ({ duration, acceleration }) => `${(duration / 1000).toFixed(1)} s, ${acceleration}`,
+    ({ matched }) => matched.trim(),
   );
 }

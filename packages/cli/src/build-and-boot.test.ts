@@ -22,6 +22,7 @@ const PLUGIN = `
       estimate: async () => 1 << 20,
       provision: async ({ appliance, options }) => {
         context.log.info('the password is ' + appliance.secrets.join(' and '));
+        context.log.warn('nobody can log in');
         const content = Buffer.alloc(1 << 20, options.fill ?? 'disk');
         return {
           inventory: { quick: '1' },
@@ -118,7 +119,8 @@ describe('build', () => {
     expect(stdout).toMatch(
       /^FORMAT.*SHA-256 +PATH\nraw +64\.0 MiB +64\.0 MiB .*artifacts\/quick-2\.0-x86_64\/quick-2\.0-x86_64-raw\.img\nqcow2 /,
     );
-    expect(stdout).toMatch(/booted .* under BIOS in 1\.5 s \(none\)/);
+    expect(stdout).toMatch(/booted qcow2 under BIOS in 1\.5 s\n/);
+    expect(stdout).toMatch(/all of it in artifacts\/quick-2\.0-x86_64\n\nwarning: nobody can log in\n$/);
     expect(await readFile(join(made, 'quick-2.0-x86_64-raw.img'), 'utf8')).toMatch(/^from the definition /);
     const manifest = await readFile(join(made, 'manifest.json'), 'utf8');
     expect(JSON.parse(manifest)).toMatchObject({});

@@ -70,6 +70,6 @@ export function reportLines(report: ErrorReport): string[] {
         .split('\n')
         .map((line) => `  | ${line}`),
     );
-  for (const issue of report.issues ?? []) lines.push(issueLine(issue));
+  lines.push(...(report.issues ?? []).map(issueLine).filter((line) => line !== report.message)); // a single one may be the message
   return lines;
 }

@@ -8,8 +8,18 @@ import { run } from './run.js';
  */
 const stop = new AbortController();
 
+/**
+ * How long the same signal again is the same wish, in milliseconds: one Ctrl-C reaches us from the terminal and once more
+ * from npm or `timeout`, which pass on what they get.
+ */
+const ECHO = 500;
+
+let first: { readonly signal: string; readonly at: number } | undefined;
+
 function onSignal(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP'): void {
   const code = signal === 'SIGINT' ? ExitCode.interrupted : ExitCode.terminated;
+  if (first?.signal === signal && performance.now() - first.at < ECHO) return;
+  first = { signal, at: performance.now() };
   if (stop.signal.aborted) process.exit(code);
   process.stderr.write(`\n${signal}: stopping and cleaning up; once more to leave at once\n`);
   stop.abort(new Interruption(`ended by ${signal}`, code));

@@ -134,6 +134,18 @@ describe.runIf(tested)('booter-qemu', { timeout: 60_000 }, () => {
     expect(await readFile(join(root, 'console.log'), 'latin1')).toContain('Starting...');
   });
 
+  it('says once, and not for every boot, that there is no acceleration', async () => {
+    const told: string[] = [];
+    booter = createQemuBooter({
+      ...testContext(started),
+      log: { ...testContext([]).log, info: (line) => told.push(line) },
+    });
+    const path = await image('guest login: ', 'halt');
+    await boot(path, raw(path));
+    await boot(path, raw(path));
+    expect(told).toEqual([expect.stringContaining('QEMU emulates the processor')]);
+  });
+
   it('leaves the image and its directory alone, although the guest writes to its disk', async () => {
     const path = await image('guest login: ', 'halt', 'a disk, with a comma.raw');
     const digest = async () =>

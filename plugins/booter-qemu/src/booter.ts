@@ -26,6 +26,7 @@ const QMP_SOCKET = 'qmp.sock';
 /** Boots images with `qemu-system-x86_64`: every write goes to an overlay that is gone when QEMU ends. */
 export function createQemuBooter(context: PluginContext): Booter {
   let acceleration: Promise<Acceleration> | undefined;
+  let told = false;
   // Asked once: the answer does not change while the process lives. A cancelled probe is no answer.
   const accelerate = (signal: AbortSignal): Promise<Acceleration> => {
     acceleration ??= probeAcceleration(context, signal).catch((error: unknown) => {
@@ -44,7 +45,16 @@ export function createQemuBooter(context: PluginContext): Booter {
       buses: BUS_NAMES,
     },
     probe: (signal) => probe(context, accelerate, signal),
-    boot: async (job) => boot(context, await accelerate(job.signal), job),
+    boot: async (job) => {
+      const found = await accelerate(job.signal);
+      if (found.accelerator === 'tcg' && !told) {
+        context.log.info(
+          `no KVM here, so QEMU emulates the processor, which is several times slower: ${found.description}`,
+        );
+      }
+      told = true;
+      return boot(context, found, job);
+    },
   };
 }
 

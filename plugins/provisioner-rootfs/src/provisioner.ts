@@ -131,14 +131,14 @@ class Build {
           await this.#localise(sandbox);
           await makeUsers(sandbox, appliance.users, identity);
           await copyFiles(sandbox, appliance.files);
-          await runScripts(sandbox, appliance, this.#context.log);
+          await runScripts(sandbox, appliance, this.#context.log, this.#job.emit);
         });
         const grub = await this.#stage('bootloader', 'Making it bootable', async () => {
           await sandbox.chroot('update-initramfs', ['-c', '-k', 'all']);
           return installGrub(sandbox, layout, workDir);
         });
         await this.#forgetBuild(sandbox, sources);
-        await this.#stage('seal', 'Sealing', () => this.#seal(sandbox));
+        await stage(this.#job.emit, 'seal', 'Sealing', () => this.#seal(sandbox), sealNote);
         return grub;
       } finally {
         await guest[Symbol.asyncDispose]();
@@ -233,14 +233,20 @@ class Build {
     );
   }
 
-  async #seal(sandbox: Sandbox): Promise<void> {
+  /** Returns what was reset, a line each, which only the log has in full. */
+  async #seal(sandbox: Sandbox): Promise<readonly string[]> {
     const { workDir, seal } = this.#job;
     const path = join(workDir, 'seal');
     await writeFile(path, seal.startsWith('#!') ? seal : `#!/bin/sh\n${seal}`);
+    const reset: string[] = [];
     await runScript(sandbox, 'seal', path, {
       timeout: SEAL_TIMEOUT,
-      onLine: (line) => this.#context.log.info(`seal: ${line}`),
+      onLine: (line) => {
+        reset.push(line);
+        this.#context.log.debug(`seal: ${line}`);
+      },
     });
+    return reset;
   }
 
   async #makeDisk(sandbox: Sandbox, layout: Layout, grub: GrubBios, disk: string): Promise<void> {
@@ -290,4 +296,11 @@ async function provisioned(path: string, inventory: Readonly<Record<string, stri
       await rm(path, { force: true });
     },
   };
+}
+
+/** `19 things reset (machine-id, backup-files); the log lists them`. A line is `<operation>: <what>`. */
+export function sealNote(reset: readonly string[]): string {
+  if (reset.length === 0) return 'nothing had to be reset';
+  const operations = new Set(reset.map((line) => line.split(':', 1)[0] ?? ''));
+  return `${reset.length} things reset (${[...operations].join(', ')}); the log lists them`;
 }

@@ -1,4 +1,12 @@
-import { type Appliance, errorKind, GuestError, type Logger, type PolyvisorError, type Script } from '@polyvisor/core';
+import {
+  type Appliance,
+  type Emit,
+  errorKind,
+  GuestError,
+  type Logger,
+  type PolyvisorError,
+  type Script,
+} from '@polyvisor/core';
 import type { Sandbox } from './sandbox.js';
 
 /** Lines of a script's output that an error shows. */
@@ -16,13 +24,20 @@ export function scriptEnvironment(appliance: Appliance, script: Script): Record<
   };
 }
 
+/** What a script wants whoever builds to read; everything else that it says is for the log. */
+const WARNING = /^warning: */i;
+
 /** Runs the definition's scripts in order, each in a process namespace of its own, as the guest's root with `/` as its directory. */
-export async function runScripts(sandbox: Sandbox, appliance: Appliance, log: Logger): Promise<void> {
+export async function runScripts(sandbox: Sandbox, appliance: Appliance, log: Logger, emit: Emit): Promise<void> {
   for (const script of appliance.scripts) {
     await runScript(sandbox, script.name, script.path, {
       env: scriptEnvironment(appliance, script),
       timeout: script.timeout,
-      onLine: (line) => log.info(`${script.name}: ${line}`),
+      onLine: (line) => {
+        emit({ type: 'waiting', stage: 'customise', message: `${script.name}: ${line}` });
+        if (WARNING.test(line)) log.warn(`${script.name}: ${line.replace(WARNING, '')}`);
+        else log.debug(`${script.name}: ${line}`);
+      },
     });
   }
 }

@@ -10,6 +10,7 @@ import { firstUsable, nothingLoaded } from '../choose.js';
 import { openDefinition } from '../definition.js';
 import { formatDuration } from '../duration.js';
 import { type FormatArgument, parseFormatArgument } from '../format-argument.js';
+import type { Io } from '../io.js';
 import { cacheDirectory, workRoot } from '../places.js';
 import { collect, type Configure } from '../program.js';
 import { sourceDate } from '../source-date.js';
@@ -73,6 +74,10 @@ Examples:
       const booter =
         options.booter === undefined ? await firstUsable(host.booters(), signal) : host.booter(options.booter);
       const artifacts = (await run.project()).output ?? join(io.cwd, 'artifacts');
+      const warnings: string[] = [];
+      run.observe((event) => {
+        if (event.type === 'log' && event.level === 'warn') warnings.push(event.message);
+      });
       const result = await build({
         definition,
         provisioner: chosen.provisioner,
@@ -95,7 +100,7 @@ Examples:
         observe: run.observe,
         signal,
       });
-      run.answer({ command: 'build', ...result }, summary(result, io.cwd));
+      run.answer({ command: 'build', ...result, warnings }, summary(result, warnings, io));
     });
 };
 
@@ -155,11 +160,23 @@ function versionsOf(host: Host): Readonly<Record<string, string>> {
   return { polyvisor: packageVersion(), ...Object.fromEntries(plugins) };
 }
 
-function summary({ directory, artifacts, boots, bootSkipped }: BuildResult, cwd: string): string {
+/** Warnings are told again: by now they have scrolled away. */
+function summary(
+  { directory, artifacts, boots, bootSkipped }: BuildResult,
+  warnings: readonly string[],
+  { cwd, stdout }: Io,
+): string {
   const booted = boots.map(
-    ({ file, firmware, duration, acceleration }) =>
-      `booted ${file} under ${firmware.toUpperCase()} in ${formatDuration(duration / 1000)} (${acceleration})`,
+    ({ format, firmware, duration }) =>
+      `booted ${format} under ${firmware.toUpperCase()} in ${formatDuration(duration / 1000)}`,
   );
   const skipped = bootSkipped === undefined ? [] : [`not booted: ${bootSkipped}`];
-  return [artifactTable(artifacts, cwd), '', ...booted, ...skipped, `all of it in ${shown(directory, cwd)}`].join('\n');
+  return [
+    artifactTable(artifacts, cwd, stdout.columns),
+    '',
+    ...booted,
+    ...skipped,
+    `all of it in ${shown(directory, cwd)}`,
+    ...(warnings.length === 0 ? [] : ['', ...warnings.map((warning) => `warning: ${warning}`)]),
+  ].join('\n');
 }

@@ -72,7 +72,7 @@ Examples:
       );
       run.answer(
         { command: 'convert', source: { path, format: image.converter.id, size: image.disk.size }, artifacts },
-        [artifactTable(artifacts, io.cwd), ...notes.map((note) => `note: ${note}`)].join('\n'),
+        [artifactTable(artifacts, io.cwd, io.stdout.columns), ...notes.map((note) => `note: ${note}`)].join('\n'),
       );
     });
 };

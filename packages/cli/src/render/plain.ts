@@ -1,17 +1,24 @@
 import pc from 'picocolors';
+import { formatDuration } from '../duration.js';
 import { reportLines } from '../error-report.js';
 import { Rate } from './rate.js';
 import type { Renderer, RenderOptions } from './renderer.js';
 import { doneText, printable, progressText } from './wording.js';
 
-/** Time between two lines about the progress of one stage, in milliseconds. */
-const INTERVAL = 10_000;
+/** Time between two lines about one stage, in milliseconds: of its progress, and of what it waits for. */
+const INTERVAL = { progress: 10_000, waiting: 15_000 };
+
+/** The most of a console's line that is shown, in characters: it is there to see that something goes on. */
+const SHOWN = 60;
 
 /** Lines for logs and pipes: one for each event, nothing is ever taken back. */
 export function createPlainRenderer({ stdout, stderr, verbosity, color, redact, now }: RenderOptions): Renderer {
   const colors = pc.createColors(color);
   const say = (text: string, mark = '') => void stderr.write(`${mark}${redact(printable(text))}\n`);
-  const stages = new Map<string, { readonly title: string; readonly rate: Rate; shown: number }>();
+  const stages = new Map<
+    string,
+    { readonly title: string; readonly rate: Rate; readonly started: number; shown: number }
+  >();
   return {
     event: (event) => {
       if (event.type === 'log') {
@@ -22,7 +29,7 @@ export function createPlainRenderer({ stdout, stderr, verbosity, color, redact, 
       }
       if (verbosity === 'quiet') return;
       if (event.type === 'stage-start') {
-        stages.set(event.stage, { title: event.title, rate: new Rate(), shown: now() });
+        stages.set(event.stage, { title: event.title, rate: new Rate(), started: now(), shown: now() });
         say(`${event.title} …`);
       } else if (event.type === 'stage-done') {
         stages.delete(event.stage);
@@ -35,9 +42,9 @@ export function createPlainRenderer({ stdout, stderr, verbosity, color, redact, 
         if (stage === undefined) return;
         const text =
           event.type === 'waiting'
-            ? `waiting for ${event.message}`
+            ? waitingText(now() - stage.started, event.message)
             : progressText(event, stage.rate.measure(event.done, event.total, now()));
-        if (now() - stage.shown < INTERVAL) return;
+        if (now() - stage.shown < INTERVAL[event.type]) return;
         stage.shown = now();
         say(`${stage.title}: ${text}`);
       }
@@ -50,4 +57,9 @@ export function createPlainRenderer({ stdout, stderr, verbosity, color, redact, 
     },
     close: () => undefined,
   };
+}
+
+function waitingText(elapsed: number, message: string): string {
+  const line = message.trim();
+  return `${formatDuration(elapsed / 1000)}, at: ${line.length <= SHOWN ? line : `${line.slice(0, SHOWN - 1)}…`}`;
 }

@@ -137,16 +137,20 @@ describe('plain', () => {
     ]);
   });
 
-  it('says what is waited for every ten seconds', () => {
+  it('says what is waited for every fifteen seconds, in short', () => {
     const { renderer, stderr, clock } = setUp();
     renderer.event(start());
-    for (let second = 1; second <= 25; second++) {
+    for (let second = 1; second <= 40; second++) {
       clock.now += 1000;
-      renderer.event({ type: 'waiting', stage: 'export', message: `line ${second}` });
+      renderer.event({
+        type: 'waiting',
+        stage: 'export',
+        message: `line ${second}${second > 20 ? 'x'.repeat(99) : ''}`,
+      });
     }
     expect(stderr.lines().slice(1)).toEqual([
-      'writing export: waiting for line 10',
-      'writing export: waiting for line 20',
+      'writing export: 15 s, at: line 15',
+      `writing export: 30 s, at: line 30${'x'.repeat(52)}…`,
       '',
     ]);
   });
@@ -226,6 +230,18 @@ describe('tty', () => {
     expect(all).toContain('warning: rootfs: warn with ***');
     expect(stdout.text()).toBe('answer\n');
     expect(stderr.text()).not.toContain('hunter2');
+  });
+
+  it('shows rate and time left in 80 columns too', () => {
+    const { renderer, stderr, clock } = setUp({ tty: true });
+    Object.assign(stderr, { columns: 80 });
+    const stage = 'raw, qcow2, xen-vhd, ova';
+    renderer.event(start(stage));
+    renderer.event(progress(0, stage));
+    clock.now += 1000;
+    renderer.event(progress(25 * MIB, stage));
+    renderer.event(start('another')); // draws
+    expect(stderr.lines().some((line) => line.endsWith('█░░░░░░░ 25 %, 25.0 MiB/s, 3.0 s left'))).toBe(true);
   });
 
   it('is not used in CI, nor on a terminal that cannot move its cursor', () => {

@@ -34,8 +34,8 @@ export function createTtyRenderer(options: RenderOptions): Renderer {
     const frame = SPINNER[Math.floor(now() / FRAME) % SPINNER.length] ?? '';
     const width = (stderr.columns ?? 80) - 1;
     const lines = [...stages.values()].map((stage) => {
-      const line = `${frame} ${stage.title} ${details(stage, now())}`;
-      return clip(redact(line), width);
+      const lines = [`${stage.title} ${details(stage, now())}`, `${stage.title} ${details(stage, now(), true)}`];
+      return clip(redact(`${frame} ${lines.find((line) => line.length + 2 <= width) ?? lines[1] ?? ''}`), width);
     });
     if (lines.length > 0) screen(lines.join('\n'));
     else screen.clear();
@@ -89,12 +89,14 @@ export function createTtyRenderer(options: RenderOptions): Renderer {
   };
 }
 
-function details({ progress, waiting, rate, started }: Stage, now: number): string {
+/** `brief` where there is little room: rate and time left tell more than the amounts. */
+function details({ progress, waiting, rate, started }: Stage, now: number, brief = false): string {
   const elapsed = formatDuration((now - started) / 1000);
   if (progress === undefined) return [elapsed, waiting].filter((part) => part !== undefined).join(', ');
-  const filled = progress.total > 0 ? Math.min(BAR, Math.round((progress.done / progress.total) * BAR)) : 0;
-  const bar = `${'█'.repeat(filled)}${'░'.repeat(BAR - filled)}`;
-  return `${bar} ${progressText(progress, rate.measure(progress.done, progress.total, now))}`;
+  const length = brief ? BAR / 2 : BAR;
+  const filled = progress.total > 0 ? Math.min(length, Math.round((progress.done / progress.total) * length)) : 0;
+  const bar = `${'█'.repeat(filled)}${'░'.repeat(length - filled)}`;
+  return `${bar} ${progressText(progress, rate.measure(progress.done, progress.total, now), brief)}`;
 }
 
 /** A line that wraps would break the picture. */

@@ -35,4 +35,21 @@ describe('the log of a build', () => {
     // Each write that is waited for takes a turn of the event loop at least.
     expect(turns).toBeLessThan(count / 2);
   });
+
+  it('stops to take what programs say when it is very long, says so once, and still takes what matters', async () => {
+    const path = join(directory, 'build.log');
+    const log = await BuildLog.create(
+      path,
+      (text) => text,
+      () => undefined,
+    );
+    const message = 'x'.repeat(2 ** 20);
+    for (let line = 0; line < 70; line++) log.emit({ type: 'log', level: 'info', scope: 'script', message });
+    log.emit({ type: 'log', level: 'warn', scope: 'script', message: 'it matters' });
+    await log[Symbol.asyncDispose]();
+    const text = await readFile(path, 'utf8');
+    expect(text.length).toBeLessThan(66 * 2 ** 20);
+    expect(text.match(/the log is full/g)).toHaveLength(1);
+    expect(text.trimEnd().split('\n').at(-1)).toContain('it matters');
+  });
 });

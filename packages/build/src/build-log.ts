@@ -4,6 +4,9 @@ import { type Emit, type Event, ioError } from '@polyvisor/core';
 /** Calls the listener with every event of the run from now on, until the function that it returns is called. */
 export type Observe = (listener: Emit) => () => void;
 
+/** Characters of a log after which it takes only what matters: a script that talks without end must not fill the disk. */
+const LONGEST = 64 * 2 ** 20;
+
 /**
  * The log of a build: one JSON object a line, each an event with the seconds since the start as `at`. Secrets are replaced
  * before anything is written or passed on. Progress is not logged.
@@ -16,6 +19,8 @@ export class BuildLog implements AsyncDisposable {
   readonly #redact: (text: string) => string;
   /** Lines that wait for the write before them; they go out together, or a talkative script would fill the memory. */
   #pending = '';
+  #length = 0;
+  #full = false;
   #writing: Promise<void> | undefined;
   readonly #unobserve: (() => void) | undefined;
   readonly #stages = new Map<string, number>();
@@ -78,22 +83,41 @@ export class BuildLog implements AsyncDisposable {
 
   #take(event: Event): void {
     if (event.type === 'stage-done') this.#stages.set(event.stage, event.seconds);
-    if (event.type !== 'progress') this.#write(event);
+    if (event.type === 'progress') return;
+    if (event.type === 'log' && event.level !== 'warn' && this.#isFull()) return;
+    this.#write(event);
+  }
+
+  /** Says so in the log, once. */
+  #isFull(): boolean {
+    if (this.#length < LONGEST) return false;
+    if (!this.#full) {
+      this.#full = true;
+      this.note('the log is full; from here on it has no more of what programs say, but for warnings');
+    }
+    return true;
   }
 
   #write(line: object): void {
     if (this.#closed) return;
     const at = Number(((performance.now() - this.#started) / 1000).toFixed(3));
-    this.#pending += `${JSON.stringify({ at, ...line })}\n`;
+    const text = `${JSON.stringify({ at, ...line })}\n`;
+    this.#length += text.length;
+    this.#pending += text;
     this.#writing ??= this.#writePending();
   }
 
   /** A log that cannot be written stops nothing. */
   async #writePending(): Promise<void> {
     while (this.#pending !== '') {
-      const text = this.#pending;
+      const bytes = Buffer.from(this.#pending);
       this.#pending = '';
-      await this.#handle.appendFile(text).catch(() => undefined);
+      // In as few writes as the system takes them: between two of them, more comes in.
+      for (let at = 0, written = 1; at < bytes.length && written > 0; at += written)
+        written = await this.#handle.write(bytes, at).then(
+          ({ bytesWritten }) => bytesWritten,
+          () => 0,
+        );
     }
     this.#writing = undefined;
   }

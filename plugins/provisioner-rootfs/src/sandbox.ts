@@ -34,7 +34,7 @@ const INIT = `
 set -eu
 read -r pid rest </proc/self/stat
 mount -t proc proc /proc
-echo localhost >/proc/sys/kernel/hostname
+hostname localhost
 mkdir -p "$1/mnt"
 if [ "$2" != 0 ]; then
   mount -t tmpfs -o "mode=0755,size=$2" polyvisor "$1/mnt"

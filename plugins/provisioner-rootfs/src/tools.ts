@@ -8,6 +8,7 @@ const TOOLS: Readonly<Record<string, readonly string[]>> = {
   dpkg: ['dpkg-deb'],
   'util-linux': ['unshare', 'nsenter', 'setpriv', 'flock', 'mountpoint'],
   mount: ['mount', 'umount'],
+  hostname: ['hostname'],
   findutils: ['find'],
   diffutils: ['cmp'],
   e2fsprogs: ['mke2fs', 'debugfs', 'e2fsck'],

@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import {
   type Architecture,
@@ -11,6 +10,7 @@ import {
   FormatError,
   openImageFile,
   stage,
+  makeDirectory,
 } from '@polyvisor/core';
 import { createWorkDirectory } from './work-directory.js';
 
@@ -61,7 +61,7 @@ export async function bootImage(options: BootImageOptions): Promise<BootReport> 
   await using image = await openImageFile(path);
   const node = await converter.blockNode(image);
   await using work = await createWorkDirectory(options.workRoot, emit);
-  await mkdir(dirname(resolve(options.consoleLog)), { recursive: true });
+  await makeDirectory(dirname(resolve(options.consoleLog)));
   // Awaited here, or the work directory would be gone before the guest is.
   return await stage(
     emit,

@@ -10,6 +10,7 @@ import {
   type ProvisionedDisk,
   seedOf,
   stage,
+  makeDirectory,
 } from '@polyvisor/core';
 import { createRedactor, definitionInputs } from '@polyvisor/definition';
 import { checkBoots } from './boot-check.js';
@@ -222,7 +223,7 @@ async function createLogDirectory(cacheDir: string, stem: string): Promise<strin
     for (const { path, before } of await findStale(parent, /-$/, /^$/))
       if (before === `${stem}-`) await removeStale(path);
     const path = join(parent, `${stem}-${ownerTag()}`);
-    await mkdir(parent, { recursive: true });
+    await makeDirectory(parent);
     // A second build of the same process starts afresh.
     await rm(path, { recursive: true, force: true });
     await mkdir(path);

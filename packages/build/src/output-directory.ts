@@ -1,6 +1,6 @@
 import { mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { DefinitionError, ioError, ownerTag, syncDirectory } from '@polyvisor/core';
+import { DefinitionError, ioError, makeDirectory, ownerTag, syncDirectory } from '@polyvisor/core';
 import { findStale, KEEP_MARK, removeStale } from './stale.js';
 
 /** By this file a directory is known as one that a build made, and so as one that `--force` may replace. */
@@ -50,7 +50,7 @@ export async function createOutputDirectory(directory: string, force: boolean): 
   const parent = dirname(path);
   const partPath = `${path}.${ownerTag()}.part`;
   try {
-    await mkdir(parent, { recursive: true });
+    await makeDirectory(parent);
     await mendOutputs(path);
     await checkOutputDirectory(path, force);
     await mkdir(partPath);

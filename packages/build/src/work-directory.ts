@@ -1,6 +1,6 @@
-import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ioError, ownerTag, type Emit } from '@polyvisor/core';
+import { ioError, makeDirectory, ownerTag, type Emit } from '@polyvisor/core';
 import { findStale, KEEP_MARK, removeStale } from './stale.js';
 
 const PREFIX = 'polyvisor-';
@@ -28,7 +28,7 @@ export async function cleanWorkRoot(root: string, emit: Emit): Promise<void> {
 /** Makes a directory of this process's own in `root`, after removing those whose process is dead. */
 export async function createWorkDirectory(root: string, emit: Emit): Promise<WorkDirectory> {
   try {
-    await mkdir(root, { recursive: true });
+    await makeDirectory(root);
     const parent = await realpath(root);
     await cleanWorkRoot(parent, emit);
     const path = await mkdtemp(join(parent, `${PREFIX}${ownerTag()}-`));

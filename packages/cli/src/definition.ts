@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SEAL_OPERATION_NAMES } from '@polyvisor/build';
@@ -13,13 +14,16 @@ export interface VariableOptions {
   readonly varFile?: readonly string[] | undefined;
 }
 
-/** The definitions that come with the published package; in the repository they are where a project has them. */
-const SHIPPED = fileURLToPath(new URL('../definitions', import.meta.url));
+/** The definitions that come with the published package; those of the repository where the command runs from a clone. */
+const SHIPPED = [new URL('../definitions', import.meta.url), new URL('../../../definitions', import.meta.url)]
+  .map((url) => fileURLToPath(url))
+  .filter((path, index) => existsSync(path) && (index === 0 || existsSync(join(path, '../packages/cli'))))
+  .slice(0, 1);
 
 /** Where definitions are looked for by name: the project's folders, `definitions` beside them, those that we ship. */
 export async function definitionFolders(run: Session): Promise<readonly string[]> {
   const { definitions, directory } = await run.project();
-  return [...definitions, join(directory, 'definitions'), SHIPPED];
+  return [...definitions, join(directory, 'definitions'), ...SHIPPED];
 }
 
 /** Which requests of a definition matter to a command: those that its own options do not replace. */

@@ -1,6 +1,13 @@
 import { stat } from 'node:fs/promises';
 import { isAbsolute, resolve } from 'node:path';
-import { type DiskConverter, type DiskSource, type ImageFacts, type ImageFile, openImageFile } from '@polyvisor/core';
+import {
+  DefinitionError,
+  type DiskConverter,
+  type DiskSource,
+  type ImageFacts,
+  type ImageFile,
+  openImageFile,
+} from '@polyvisor/core';
 import type { Session } from './session.js';
 
 /** An image opened through the converter of its format. */
@@ -15,6 +22,11 @@ export interface Image extends AsyncDisposable {
 
 /** Opens an image. Its format is `from`, or the one that its content shows. */
 export async function openImage(session: Session, path: string, from?: string): Promise<Image> {
+  if (path === '-') {
+    throw new DefinitionError('image-from-stdin', 'an image cannot be read from standard input: formats need to seek', {
+      hint: 'write it to a file first',
+    });
+  }
   const host = await session.host();
   const file = await openImageFile(locate(session, path));
   try {

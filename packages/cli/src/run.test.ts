@@ -250,6 +250,23 @@ describe('convert', () => {
     );
   });
 
+  it('reads no standard input, and says so', async () => {
+    const { code, stderr } = await polyvisor(['convert', '-', '--to', 'raw']);
+    expect(code).toBe(ExitCode.definition);
+    expect(stderr).toContain('cannot be read from standard input');
+  });
+
+  it('notes the extension of another format, and no other', async () => {
+    await makeDisk();
+    const note = 'note: x.qcow2 is raw, although .qcow2 is the name of qcow2';
+    expect((await polyvisor(['convert', 'disk.img', '--to', 'raw', '-o', 'x.qcow2'])).stdout).toContain(note);
+    expect((await polyvisor(['convert', 'disk.img', '--to', 'raw', '-o', 'x.raw'])).stdout).not.toContain('note');
+  });
+
+  it('finds the definitions that come along from any folder', async () => {
+    expect((await polyvisor(['validate', 'minimal'])).stdout).toContain('is valid: minimal');
+  });
+
   it('refuses a file that exists, unless it is told to replace it', async () => {
     await makeDisk();
     await writeFile(join(folder, 'there.raw'), 'mine');

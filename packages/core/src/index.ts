@@ -4,6 +4,7 @@ export * from './bytes.js';
 export * from './convert.js';
 export * from './converter.js';
 export * from './deflate.js';
+export * from './directory.js';
 export * from './disk.js';
 export * from './errors.js';
 export * from './events.js';

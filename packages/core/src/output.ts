@@ -1,5 +1,6 @@
-import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, link, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { makeDirectory } from './directory.js';
 import type { DiskSink } from './disk.js';
 import { DefinitionError } from './errors.js';
 import { ioError } from './io-error.js';
@@ -30,7 +31,7 @@ export async function createOutput(path: string, force: boolean): Promise<Output
   const partPath = `${path}.${ownerTag()}.part`;
   let handle: FileHandle;
   try {
-    await mkdir(directory, { recursive: true });
+    await makeDirectory(directory);
     await removeStaleParts(directory, basename(path)); // first: it may put a file back
     await refuseExisting(path, force);
     handle = await open(partPath, 'wx+');

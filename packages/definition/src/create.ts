@@ -1,6 +1,6 @@
 import { cp, lstat, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import { DefinitionError, EnvironmentError } from '@polyvisor/core';
+import { DefinitionError, EnvironmentError, makeDirectory } from '@polyvisor/core';
 import { isMap, isScalar, parseDocument } from 'yaml';
 import { DEFINITION_FILE, findDefinition, showFile } from './find.js';
 import { definitionDocument } from './schema.js';
@@ -35,7 +35,7 @@ export async function createDefinition(options: CreateOptions): Promise<string> 
 
   let draft: string | undefined;
   try {
-    await mkdir(options.into, { recursive: true });
+    await makeDirectory(options.into);
     // Written beside its place and moved there whole, so that a run which is cut off leaves no half of a definition.
     draft = await mkdtemp(join(options.into, `.${name.data}-`));
     const content = join(draft, name.data);

@@ -49,7 +49,7 @@ export function createQemuBooter(context: PluginContext): Booter {
       const found = await accelerate(job.signal);
       if (found.accelerator === 'tcg' && !told) {
         context.log.info(
-          `no KVM here, so QEMU emulates the processor, which is several times slower: ${found.description}`,
+          `no KVM here, so QEMU emulates the processor, which is several times slower ${found.description.replace(/^tcg /, '')}`,
         );
       }
       told = true;

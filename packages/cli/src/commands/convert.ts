@@ -1,3 +1,4 @@
+import { basename, extname } from 'node:path';
 import {
   type ApplianceFacts,
   convert,
@@ -70,6 +71,12 @@ Examples:
         ({ format, size }) =>
           `${format} cannot hold a disk of exactly ${image.disk.size} bytes: it has ${size} (${formatBytes(size - image.disk.size)} of zeros more)`,
       );
+      for (const [index, { extension, id }] of converters.entries()) {
+        const end = extname(paths[index] ?? '').toLowerCase();
+        const other = end === extension ? undefined : host.converters().find((one) => one.extension === end);
+        if (other !== undefined)
+          notes.push(`${basename(paths[index] ?? '')} is ${id}, although ${end} is the name of ${other.id}`);
+      }
       run.answer(
         { command: 'convert', source: { path, format: image.converter.id, size: image.disk.size }, artifacts },
         [artifactTable(artifacts, io.cwd, io.stdout.columns), ...notes.map((note) => `note: ${note}`)].join('\n'),

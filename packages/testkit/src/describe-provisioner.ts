@@ -77,6 +77,7 @@ export function describeProvisioner(
       const context = createTestContext({ path });
       await expect(make(context).provision(jobFor({ options: { nonsense: 1 } }))).rejects.toSatisfy(
         (error) => errorKind(error) === 'definition',
+        'a DefinitionError, such as `parseOptions` of @polyvisor/core throws',
       );
       expect(await readdir(join(directory, 'work'))).toEqual([]);
     });

@@ -30,8 +30,8 @@ import { type RootfsOptions, rootfsOptions } from './options.js';
 import { explainPackageFailure, notCached } from './package-failure.js';
 import { needsLocales, packagesOf } from './packages.js';
 import { populateFilesystems } from './populate.js';
-import { Sandbox } from './sandbox.js';
-import { runScript, runScripts } from './scripts.js';
+import { Sandbox, unshareArguments } from './sandbox.js';
+import { logLine, runScript, runScripts } from './scripts.js';
 import { findIsolation, probeTools } from './tools.js';
 import { TreeCache, treeKey } from './tree-cache.js';
 import { makeUsers } from './users.js';
@@ -62,6 +62,11 @@ export function createRootfsProvisioner(context: PluginContext): Provisioner {
       const options = parseOptions('provisioner rootfs', rootfsOptions, job.options);
       job.signal.throwIfAborted();
       return new Build(context, job, options).run();
+    },
+    discard: async (workDir, signal) => {
+      await context.run('unshare', [...unshareArguments('user'), 'rm', '-rf', '--one-file-system', workDir], {
+        signal,
+      });
     },
   };
 }
@@ -190,7 +195,11 @@ class Build {
           },
         );
         waiting('keeping the tree for the next build');
-        await trees.keep(sandbox, key);
+        await trees.keep(sandbox, key).catch((error: unknown) => {
+          signal.throwIfAborted();
+          // Only the next build is slower for it.
+          this.#context.log.warn(`the installed packages are not kept for the next build: ${messageOf(error)}`);
+        });
       }
     } catch (cause) {
       signal.throwIfAborted();
@@ -242,8 +251,7 @@ class Build {
     await runScript(sandbox, 'seal', path, {
       timeout: SEAL_TIMEOUT,
       onLine: (line) => {
-        reset.push(line);
-        this.#context.log.debug(`seal: ${line}`);
+        if (!logLine(this.#context.log, 'seal', line)) reset.push(line);
       },
     });
     return reset;
@@ -262,6 +270,10 @@ class Build {
   #stage<T>(name: string, title: string, work: () => Promise<T>): Promise<T> {
     return stage(this.#job.emit, name, title, work);
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function requireDebian({ architecture, source }: Appliance): void {

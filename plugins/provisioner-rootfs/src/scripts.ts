@@ -35,11 +35,18 @@ export async function runScripts(sandbox: Sandbox, appliance: Appliance, log: Lo
       timeout: script.timeout,
       onLine: (line) => {
         emit({ type: 'waiting', stage: 'customise', message: `${script.name}: ${line}` });
-        if (WARNING.test(line)) log.warn(`${script.name}: ${line.replace(WARNING, '')}`);
-        else log.debug(`${script.name}: ${line}`);
+        logLine(log, script.name, line);
       },
     });
   }
+}
+
+/** Passes on what a script says; returns whether it was a warning. */
+export function logLine(log: Logger, script: string, line: string): boolean {
+  const isWarning = WARNING.test(line);
+  if (isWarning) log.warn(`${script}: ${line.replace(WARNING, '')}`);
+  else log.debug(`${script}: ${line}`);
+  return isWarning;
 }
 
 interface Running {

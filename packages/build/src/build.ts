@@ -37,7 +37,7 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
   const redact = createRedactor(definition.appliance.secrets);
   signal.throwIfAborted();
   // What killed runs left takes space, and may even be the output that the preflight looks for.
-  await cleanWorkRoot(options.workRoot, options.emit);
+  await cleanWorkRoot(options.workRoot, options.emit, (path) => discard(path, options));
   await mendOutputs(options.outputDir);
   // Before the log, which is the first thing that is written anywhere.
   const found = await stage(options.emit, 'preflight', 'checking the definition and this machine', () =>
@@ -133,6 +133,15 @@ async function make(run: Run): Promise<BuildResult> {
   return { directory: output.path, artifacts: finals, boots, bootSkipped: found.bootSkipped };
 }
 
+/** The provisioner's part of a work directory. */
+function provisionDirectory(workDir: string): string {
+  return join(workDir, 'provision');
+}
+
+async function discard(workDir: string, { provisioner, signal }: BuildOptions): Promise<void> {
+  await provisioner.discard?.(provisionDirectory(workDir), signal);
+}
+
 async function provision(
   { options, cleanup }: Run,
   workDir: string,
@@ -140,7 +149,7 @@ async function provision(
   time: number,
 ): Promise<ProvisionedDisk> {
   const { definition, provisioner, emit, signal } = options;
-  const ownDir = join(workDir, 'provision');
+  const ownDir = provisionDirectory(workDir);
   await mkdir(ownDir);
   const made = await stage(emit, 'provision', `making the disk with ${provisioner.id}`, () =>
     provisioner.provision({

@@ -5,6 +5,9 @@ import { OWNER_TAG, ownerIsGone } from '@polyvisor/core';
 /** A file of this name in a directory says that a person wanted it kept; see `--on-error keep`. */
 export const KEEP_MARK = '.polyvisor-keep';
 
+/** Codes of a removal that somebody with other rights could do. */
+const FORBIDDEN = ['EACCES', 'EPERM'];
+
 /** A directory that a dead run left. */
 export interface Stale {
   readonly path: string;
@@ -38,13 +41,21 @@ export async function findStale(parent: string, before: RegExp, after: RegExp): 
 
 /**
  * Removes a directory of a dead run. Refuses, by returning the reason, while something is mounted below it: removing what
- * is mounted there would destroy data of others.
+ * is mounted there would destroy data of others. Where rights are missing, `discard` may know a way.
  */
-export async function removeStale(path: string): Promise<string | undefined> {
+export async function removeStale(
+  path: string,
+  discard?: (path: string) => Promise<void>,
+): Promise<string | undefined> {
   const mounts = await mountsBelow(path);
   if (mounts.length > 0) return `${mounts.join(', ')} is still mounted; unmount it and remove ${path}`;
+  const remove = () => rm(path, { recursive: true, force: true });
   try {
-    await rm(path, { recursive: true, force: true });
+    await remove().catch(async (error: unknown) => {
+      if (discard === undefined || !FORBIDDEN.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+      await discard(path);
+      await remove();
+    });
     return undefined;
   } catch (error) {
     return `${error instanceof Error ? error.message : String(error)}; remove ${path} by hand`;

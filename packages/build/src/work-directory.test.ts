@@ -7,6 +7,7 @@ import type { Event } from '@polyvisor/core';
 import { ownerTag } from '@polyvisor/core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createOutputDirectory } from './output-directory.js';
+import { removeStale } from './stale.js';
 import { createWorkDirectory } from './work-directory.js';
 
 describe('what killed runs left behind', () => {
@@ -66,6 +67,18 @@ describe('what killed runs left behind', () => {
     const work = await createWorkDirectory(root, silent);
     expect(await readdir(root)).toHaveLength(3);
     await work[Symbol.asyncDispose]();
+  });
+
+  it('is discarded by others where rights are missing, and reported when they cannot either', async () => {
+    // What no rights suffice for, whoever runs this test.
+    const path = '/proc/self/fdinfo';
+    const discarded: string[] = [];
+    const problem = await removeStale(path, (given) => Promise.resolve(void discarded.push(given)));
+    expect(discarded).toEqual([path]);
+    expect(problem).toContain(`remove ${path} by hand`);
+    await leave('plain');
+    expect(await removeStale(join(root, 'plain'), () => Promise.reject(new Error('not needed')))).toBeUndefined();
+    expect(await readdir(root)).toEqual([]);
   });
 
   it('of outputs is removed, and an output that was moved aside goes back', async () => {

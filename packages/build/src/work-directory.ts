@@ -13,10 +13,14 @@ export interface WorkDirectory extends AsyncDisposable {
   keep(): Promise<void>;
 }
 
-/** Removes the work directories whose process is dead. Those that cannot be removed are reported and stay. */
-export async function cleanWorkRoot(root: string, emit: Emit): Promise<void> {
+/** Removes the work directories whose process is dead, by `discard` where this user's rights do not do. Those that cannot be removed are reported and stay. */
+export async function cleanWorkRoot(
+  root: string,
+  emit: Emit,
+  discard?: (path: string) => Promise<void>,
+): Promise<void> {
   for (const { path } of await findStale(root, new RegExp(`^${PREFIX}$`), RANDOM_END)) {
-    const problem = await removeStale(path);
+    const problem = await removeStale(path, discard);
     const message =
       problem === undefined
         ? `removed ${path}, left behind by a run that was killed`

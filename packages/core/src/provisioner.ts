@@ -58,4 +58,9 @@ export interface Provisioner {
   /** Bytes of `workDir` that the job needs at most, for the preflight. */
   estimate(appliance: Appliance): Promise<number>;
   provision(job: ProvisionJob): Promise<ProvisionedDisk>;
+  /**
+   * Removes what a run that was killed left in its `workDir` and the user alone cannot, such as files of subordinate ids.
+   * Asked for only when removing it in the usual way fails.
+   */
+  discard?(workDir: string, signal: AbortSignal): Promise<void>;
 }

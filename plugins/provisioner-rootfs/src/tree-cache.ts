@@ -7,6 +7,9 @@ import type { Sandbox } from './sandbox.js';
 /** Trees that are kept for each set of sources; one takes a third of what the system does. */
 const KEPT = 3;
 
+/** End of the name of a tree that is being written. */
+const PART = '.part';
+
 /**
  * What a freshly installed tree depends on: all that mmdebstrap is told, its version, and the archive's signed lists, which
  * name every package by its hash. The same key, the same tree.
@@ -33,7 +36,7 @@ export class TreeCache {
     if (found === undefined) return false;
     try {
       await sandbox.shell(
-        'mkdir -p "$1"; zstd -dcq "$2" | tar --extract --file=- --directory="$1" --numeric-owner --preserve-permissions --xattrs --xattrs-include="*"',
+        'mkdir -p "$1"; tar --extract --use-compress-program="zstd -q" --file="$2" --directory="$1" --numeric-owner --preserve-permissions --xattrs --xattrs-include="*"',
         [sandbox.root, file],
       );
     } catch {
@@ -50,12 +53,22 @@ export class TreeCache {
   /** Keeps the tree; the oldest ones go. Nothing is under the final name before it is whole. */
   async keep(sandbox: Sandbox, key: string): Promise<void> {
     await mkdir(this.#directory, { recursive: true });
-    const part = `${this.#file(key)}.part`;
-    await sandbox.shell(
-      'tar --create --file=- --directory="$1" --one-file-system --sort=name --numeric-owner --xattrs --xattrs-include="*" --exclude="./dev/*" --exclude="./var/cache/apt/archives/*" --exclude="./var/lib/apt/lists/*" . | zstd -q -1 -T0 -f -o "$2"',
-      [sandbox.root, part],
-    );
-    await rename(part, this.#file(key));
+    // Of builds that were killed: who keeps a tree has the cache to itself.
+    for (const name of await readdir(this.#directory)) {
+      if (name.endsWith(PART)) await rm(join(this.#directory, name), { force: true });
+    }
+    const part = `${this.#file(key)}${PART}`;
+    try {
+      // tar runs zstd itself, and fails when either of them does; a pipe would tell of the last one only.
+      await sandbox.shell(
+        'tar --create --use-compress-program="zstd -q -1 -T0" --file="$2" --directory="$1" --one-file-system --sort=name --numeric-owner --xattrs --xattrs-include="*" --exclude="./dev/*" --exclude="./var/cache/apt/archives/*" --exclude="./var/lib/apt/lists/*" .',
+        [sandbox.root, part],
+      );
+      await rename(part, this.#file(key));
+    } catch (error) {
+      await rm(part, { force: true });
+      throw error;
+    }
     const names = await readdir(this.#directory);
     const aged = await Promise.all(
       names.map(async (name) => ({ name, time: (await stat(join(this.#directory, name))).mtimeMs })),

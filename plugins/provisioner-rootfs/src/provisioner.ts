@@ -44,6 +44,15 @@ const USUAL_SYSTEM = 3 * GIB;
 /** For the seal, in milliseconds. */
 const SEAL_TIMEOUT = 300_000;
 
+/**
+ * What maintainer scripts take for the present, in seconds since 1970: a fixed day, so that an installed tree depends on its
+ * packages alone and every later build can start from it. Not 0, which shadow(5) takes for a password that has to be changed.
+ */
+const INSTALLATION_TIME = 1_000_000_000;
+
+/** Later than any build, in seconds since 1970; on the disk, times are cut off at that of the build. */
+const TIME_OF_BUILD = 2 ** 31 - 1;
+
 /** Lines of apt's and dpkg's output that are kept to find out why they failed. */
 const KEPT_LINES = 400;
 
@@ -155,7 +164,7 @@ class Build {
 
   /** From the cache where the very same packages were installed before, else by mmdebstrap. */
   async #install(sandbox: Sandbox, sources: readonly AptSource[], cache: PackageCache): Promise<void> {
-    const { appliance, identity, workDir, signal, offline, emit } = this.#job;
+    const { appliance, workDir, signal, offline, emit } = this.#job;
     const { suite } = appliance.source;
     const packages = packagesOf(appliance);
     const kept: string[] = [];
@@ -173,17 +182,12 @@ class Build {
         waiting('updating the package lists');
         await updateLists(sandbox, workDir, cache, sources, options, onLine);
       }
-      const told = [
-        ...sources.map(sourceLine),
-        suite,
-        ...packages,
-        String(identity.time),
-        await this.#mmdebstrapVersion(),
-      ];
+      const told = [...sources.map(sourceLine), suite, ...packages, await this.#mmdebstrapVersion()];
       const key = await treeKey(cache, told);
       if (await trees.restore(sandbox, key)) {
         this.#context.log.info('the packages were installed before; that tree is used again');
       } else {
+        const started = (await sandbox.run('date', ['+%s'])).stdout.trim();
         await sandbox.run(
           'mmdebstrap',
           mmdebstrapArguments({ ...cache, root: sandbox.root, suite, sources, packages, options }),
@@ -191,9 +195,15 @@ class Build {
             onLine,
             timeout: this.#options['package-timeout'] * 1000,
             // The initramfs is made once, at the end, not by every package that could change it.
-            env: { INITRD: 'No', DEBIAN_FRONTEND: 'noninteractive' },
+            env: { INITRD: 'No', DEBIAN_FRONTEND: 'noninteractive', SOURCE_DATE_EPOCH: String(INSTALLATION_TIME) },
           },
         );
+        // What the installation itself made is as old as the build, whether this one or a later one that starts from here.
+        await sandbox.shell('find "$1" -xdev -newermt "@$2" -exec touch -h -c -d "@$3" {} +', [
+          sandbox.root,
+          String(Number(started) - 1),
+          String(TIME_OF_BUILD),
+        ]);
         waiting('keeping the tree for the next build');
         await trees.keep(sandbox, key).catch((error: unknown) => {
           signal.throwIfAborted();

@@ -179,6 +179,23 @@ describe('pump', () => {
       [1536, 1536],
     ]);
   });
+
+  it('never counts beyond the whole, though the map may grow while it is read', async () => {
+    let walks = 0;
+    const growing: DiskSource = {
+      ...disk(2 * BLOCK_SIZE, []),
+      async *extents() {
+        await Promise.resolve();
+        yield { offset: 0, length: walks++ === 0 ? 4096 : BLOCK_SIZE };
+      },
+    };
+    const progress: [number, number][] = [];
+    await pump(growing, [], { signal: never, onProgress: (done, total) => progress.push([done, total]) });
+    expect(progress).toEqual([
+      [0, 4096],
+      [BLOCK_SIZE, BLOCK_SIZE],
+    ]);
+  });
 });
 
 describe('a block', () => {

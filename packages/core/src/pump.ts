@@ -55,7 +55,8 @@ export async function pump(
         });
         void Promise.all(chains).then(() => buffers.give(buffer));
       }
-      onProgress?.(done, total);
+      // A file system that writes back may tell of more data the second time.
+      onProgress?.(done, Math.max(done, total));
     }
   } catch (error) {
     failed.abort(error);

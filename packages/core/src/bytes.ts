@@ -15,6 +15,14 @@ export function isZero(bytes: Uint8Array): boolean {
   return true;
 }
 
+/** `length` bytes from `start`, filled up with zeros where they end before that. Copies only then. */
+export function padded(bytes: Uint8Array, start: number, length: number): Uint8Array {
+  if (start + length <= bytes.length) return bytes.subarray(start, start + length);
+  const whole = new Uint8Array(length);
+  whole.set(bytes.subarray(start));
+  return whole;
+}
+
 /** Bytes for people: `1.4 GiB`. */
 export function formatBytes(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];

@@ -1,4 +1,5 @@
 import { constants, createDeflate, type Deflate } from 'node:zlib';
+import { padded } from './bytes.js';
 import type { Block } from './disk.js';
 
 /** Bytes of the zlib wrapper (RFC 1950) around a raw DEFLATE stream (RFC 1951). */
@@ -94,11 +95,4 @@ class Compressors {
     if (next === undefined) this.#idle.push(stream);
     else next(stream);
   }
-}
-
-function padded(bytes: Uint8Array, start: number, length: number): Uint8Array {
-  if (start + length <= bytes.length) return bytes.subarray(start, start + length);
-  const whole = new Uint8Array(length);
-  whole.set(bytes.subarray(start));
-  return whole;
 }

@@ -89,13 +89,16 @@ export function rawDisk(file: ByteSource, size: number): DiskSource {
   return {
     size,
     extents: (signal) => file.extents(signal),
-    read: async (into, offset) => {
-      const inFile = Math.max(0, Math.min(into.length, file.size - offset));
-      if (inFile > 0) await file.read(into.subarray(0, inFile), offset);
-      into.fill(0, inFile);
-    },
+    read: (into, offset) => readPadded(file, into, offset),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
+}
+
+/** Fills `into` from a source that may end before that; what is not there reads as zero. */
+export async function readPadded(source: ByteSource, into: Uint8Array, offset: number): Promise<void> {
+  const inside = Math.max(0, Math.min(into.length, source.size - offset));
+  if (inside > 0) await source.read(into.subarray(0, inside), offset);
+  into.fill(0, inside);
 }
 
 /** Bytes in the extents of a source: what a pass over it reads. */

@@ -1,4 +1,5 @@
 import type { DiskSource, Extent } from './disk.js';
+import { readPadded } from './file.js';
 
 /** Bytes compared at once, from each side. */
 const CHUNK = 1024 * 1024;
@@ -39,12 +40,6 @@ export async function compareDisks(
   }
   onProgress?.(total, total);
   return { equal: true };
-}
-
-async function readPadded(disk: DiskSource, into: Uint8Array, offset: number): Promise<void> {
-  const inside = Math.max(0, Math.min(into.length, disk.size - offset));
-  if (inside > 0) await disk.read(into.subarray(0, inside), offset);
-  into.fill(0, inside);
 }
 
 /** Merges two ascending lists of extents into one. */

@@ -1,5 +1,4 @@
-import { crc32 } from './crc32.js';
-import { deflateSync } from 'node:zlib';
+import { crc32, deflateSync } from 'node:zlib';
 
 /** Largest picture accepted from QEMU, in pixels; a VGA screen has 64 million at most. */
 const MOST_PIXELS = 64 * 2 ** 20;

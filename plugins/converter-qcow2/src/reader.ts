@@ -8,6 +8,7 @@ import {
   FormatError,
   type ImageFile,
   type OpenImage,
+  readPadded,
 } from '@polyvisor/core';
 import { checkedOffset, type Header, readHeader } from './header.js';
 import {
@@ -283,11 +284,4 @@ async function readCompressed(
 async function decompress({ compression, clusterSize }: Header, stored: Uint8Array): Promise<Uint8Array> {
   if (compression === 'zstd') return zstdDecompressor()(stored, clusterSize);
   return inflate(stored, { maxOutputLength: clusterSize, finishFlush: constants.Z_SYNC_FLUSH });
-}
-
-/** The file may end inside its last cluster; what is not there is zero. */
-async function readPadded(file: ImageFile, into: Uint8Array, offset: number): Promise<void> {
-  const inside = Math.max(0, Math.min(into.length, file.size - offset));
-  if (inside > 0) await file.read(into.subarray(0, inside), offset);
-  into.fill(0, inside);
 }

@@ -5,6 +5,7 @@ import {
   type DiskSink,
   type DiskWriter,
   formatBytes,
+  padded,
   rawStream,
 } from '@polyvisor/core';
 import { HostClusters } from './host-clusters.js';
@@ -85,7 +86,7 @@ class Qcow2Writer implements DiskWriter {
         rawStream(await deflater.deflate(block, start, options.cluster, options.level));
     } else if (options.compression === 'zstd') {
       const compress = zstdCompressor();
-      this.#compress = (block, start) => compress(paddedCluster(block.bytes, start, options.cluster));
+      this.#compress = (block, start) => compress(padded(block.bytes, start, options.cluster));
     }
   }
 
@@ -221,11 +222,4 @@ class Qcow2Writer implements DiskWriter {
   abort(): Promise<void> {
     return Promise.resolve();
   }
-}
-
-function paddedCluster(bytes: Uint8Array, start: number, length: number): Uint8Array {
-  if (start + length <= bytes.length) return bytes.subarray(start, start + length);
-  const whole = new Uint8Array(length);
-  whole.set(bytes.subarray(start));
-  return whole;
 }

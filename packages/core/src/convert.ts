@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import type { ApplianceFacts } from './appliance.js';
 import type { DiskConverter, DiskWriter } from './converter.js';
 import { createDeflater } from './deflate.js';
@@ -74,6 +74,15 @@ export async function convert(request: ConvertRequest): Promise<readonly Artifac
       const writer = await target.converter.create({
         size: source.size,
         sink: output.sink,
+        output: {
+          name: basename(target.path),
+          beside: async (name) => {
+            const further = await createOutput(join(dirname(target.path), name), request.force);
+            outputs.push(further);
+            return further.sink;
+          },
+        },
+        furtherDisks: [],
         options: target.options,
         identity: request.identity,
         deflater,

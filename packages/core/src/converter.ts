@@ -2,13 +2,18 @@ import type { z } from 'zod';
 import type { ApplianceFacts } from './appliance.js';
 import type { Deflater } from './deflate.js';
 import type { Block, DiskSink, DiskSource, ImageFile } from './disk.js';
+import type { Finding } from './finding.js';
 import type { Identity } from './identity.js';
+import type { Patch } from './repair.js';
 import { assertFits } from './fit.js';
 import { parseOptions } from './options.js';
 
+/** `append`: the file is written from front to back; what is left out reads as zeros. `random`: tables are patched later. */
+export type WriteOrder = 'append' | 'random';
+
 export interface ConverterCapabilities {
-  /** `append`: the sink is written strictly from front to back. `random`: tables are patched later. */
-  readonly order: 'append' | 'random';
+  /** How the file is written with the default options; `DiskWriter.order` tells it for the options of a job. */
+  readonly order: WriteOrder;
   /** Largest disk that the format holds, in bytes. */
   readonly maxSize: number;
   /** Disk sizes are rounded up to a multiple of this many bytes, and the rounding is reported. */
@@ -17,6 +22,10 @@ export interface ConverterCapabilities {
   readonly compression: readonly string[];
   /** Whom the images are for, as people name them: `KVM`, `XenServer`, `Hyper-V`, … */
   readonly hypervisors: readonly string[];
+  /** Who loads images of this format, as `check --for` names them: `kvm`, `xenserver`, … Absent: `check` knows nobody's rules. */
+  readonly consumers?: readonly string[];
+  /** A file may describe a machine with more than one disk; see `ConvertJob.furtherDisks` and `ReadOptions.disk`. */
+  readonly severalDisks?: boolean;
 }
 
 /** Everything a writer may know. It takes neither a clock nor randomness nor the environment: equal jobs give equal bytes. */
@@ -24,6 +33,9 @@ export interface ConvertJob<Options = unknown> {
   /** Guest-visible size in bytes, a multiple of 512. */
   readonly size: number;
   readonly sink: DiskSink;
+  readonly output: OutputFiles;
+  /** Sizes in bytes of the disks that follow the first; empty but for formats with `severalDisks`. */
+  readonly furtherDisks: readonly number[];
   readonly options: Options;
   readonly identity: Identity;
   /** Compresses on all cores, and each part of a block only once, however many writers ask for it. */
@@ -32,8 +44,19 @@ export interface ConvertJob<Options = unknown> {
   readonly signal: AbortSignal;
 }
 
+/** The files of one output, for formats that have more than one (a descriptor and what it describes). */
+export interface OutputFiles {
+  /** Final name of the file that `ConvertJob.sink` writes, without its folder: `disk.vmdk`. */
+  readonly name: string;
+  /**
+   * Opens a further file beside it, by a plain name. It is ended by the writer, and gets its name together with the
+   * whole set. Rejects where there is no beside: an output that goes to a pipe or a device.
+   */
+  beside(name: string): Promise<DiskSink>;
+}
+
 /**
- * output = { prepare | write }, ( finish | abort ).
+ * output = disk, { nextDisk, disk }, ( finish | abort );  disk = { prepare | write }.
  *
  * Blocks ascend, never overlap and are never all zero. `write` is called for one block at a time; `prepare` is called
  * for each block before its `write`, up to a few blocks ahead, so that work which does not depend on the order
@@ -42,8 +65,12 @@ export interface ConvertJob<Options = unknown> {
 export interface DiskWriter {
   /** Guest-visible size of the disk being written, in bytes: the job's size, or more where the format needs that. */
   readonly size: number;
+  /** How the file is written with the options of this job; absent: as the capabilities say. */
+  readonly order?: WriteOrder;
   prepare?(block: Block): void;
   write(block: Block): Promise<void>;
+  /** The blocks of the next one of `ConvertJob.furtherDisks` follow. */
+  nextDisk?(): Promise<void>;
   /** Completes the image and ends the sink. */
   finish(): Promise<void>;
   /** Releases what the writer itself holds; the sink belongs to the caller. */
@@ -62,9 +89,60 @@ export interface BlockNode {
 /** What `inspect` tells beyond sizes: labels to values, in the order to print. */
 export type ImageFacts = Readonly<Record<string, string | number | boolean>>;
 
+/** What an image with a parent says about it. All of it is text from the file: shown, compared, never opened. */
+export interface ParentReference {
+  /** Names and paths found in the file, the preferred one first. */
+  readonly names: readonly string[];
+  /** What the parent's `OpenImage.linkId` must be; absent where the format does not say. */
+  readonly linkId?: string;
+}
+
+/** An opened image which the user named as the parent of another one. */
+export interface ParentImage {
+  readonly path: string;
+  readonly disk: DiskSource;
+  readonly linkId: string | undefined;
+}
+
+export interface Snapshot {
+  readonly id: string;
+  readonly name: string;
+  /** Seconds since the Unix epoch; absent when unknown. */
+  readonly time?: number;
+}
+
+export interface ReadOptions {
+  /** The parent that the user named, opened. Borrowed. Without it, an image that needs one opens, and its disk rejects reads. */
+  readonly parent?: ParentImage;
+  /** Which disk of several: its number from 1, or its name in the file. Absent: the only one; several are an error that lists them. */
+  readonly disk?: string;
+  /**
+   * Expands a part of the image that is compressed as a whole into a temporary file of `size` bytes, so that it can be read
+   * at any position; more or fewer bytes are a `FormatError`. The caller disposes it. Absent: such images are refused.
+   */
+  readonly expand?: (bytes: AsyncIterable<Uint8Array>, size: number) => Promise<ImageFile>;
+}
+
 export interface OpenImage {
+  /** Owns the files beside the image that the reader opened; disposing closes them. */
   readonly disk: DiskSource;
   readonly facts: ImageFacts;
+  /** What children of this image call it; absent where the format has no such thing. */
+  readonly linkId?: string;
+  /** Set when the rest of the disk is in another image, whether it was given or not. */
+  readonly parent?: ParentReference;
+  /** Internal snapshots; the disk is the active state, not one of them. */
+  readonly snapshots?: readonly Snapshot[];
+  /** Names and sizes in bytes of all disks, where a file can hold several. */
+  readonly disks?: readonly { readonly name: string; readonly size: number }[];
+  /** What a person should know although the disk can be read: an unclean shutdown, a copy that differs, … */
+  readonly warnings?: readonly string[];
+}
+
+export interface CheckOptions {
+  readonly signal: AbortSignal;
+  /** The consumer that `--for` names, for rules that only matter to it; findings for others may be left out. */
+  readonly consumer?: string;
 }
 
 /** One output format. Registered by a plugin; neither the host nor the command line knows any format by name. */
@@ -83,7 +161,11 @@ export interface DiskConverter {
   /** Checks the options (`DefinitionError`) and that the disk fits, before anything is written. */
   create(job: ConvertJob): Promise<DiskWriter>;
   /** Opens an image of this format for reading; borrows the file. Shares nothing with `create` but the layout constants. */
-  open(file: ImageFile): Promise<OpenImage>;
+  open(file: ImageFile, options?: ReadOptions): Promise<OpenImage>;
+  /** Every rule of the format and of its consumers, as findings; a sound image has none. Reads tables, not data. */
+  check?(file: ImageFile, options: CheckOptions): AsyncIterable<Finding>;
+  /** What mends the image without guessing, in no particular order of offsets. Nothing: there is nothing to mend. */
+  repair?(file: ImageFile, signal: AbortSignal): AsyncIterable<Patch>;
   /** Absent when QEMU cannot read the format. */
   blockNode?(file: ImageFile): Promise<BlockNode>;
 }
@@ -105,7 +187,7 @@ export function defineConverter<Schema extends z.ZodType>(definition: ConverterD
     ...definition,
     create: async (job) => {
       const options = parseOptions(`--to ${definition.id}`, definition.options, job.options);
-      assertFits(definition, job.size);
+      for (const size of [job.size, ...job.furtherDisks]) assertFits(definition, size);
       return definition.create({ ...job, options });
     },
   };

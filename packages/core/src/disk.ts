@@ -21,6 +21,12 @@ export interface DiskSource extends ByteSource, AsyncDisposable {}
 export interface ImageFile extends ByteSource, AsyncDisposable {
   /** As the user gave it; for messages. */
   readonly path: string;
+  /**
+   * Opens a file that this one names as a part of itself (an extent of a VMDK descriptor, a disk of an OVF). Only a plain
+   * name in the same folder is taken, and only a regular file that is not a link; anything else is a `FormatError`. The
+   * caller disposes it. Absent where there is no beside: a pipe, a device, a part of another file.
+   */
+  beside?(name: string): Promise<ImageFile>;
 }
 
 /**

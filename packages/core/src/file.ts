@@ -1,4 +1,6 @@
+import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { ByteSource, DiskSource, ImageFile } from './disk.js';
 import { DefinitionError, FormatError } from './errors.js';
 import { dataExtents } from './holes.js';
@@ -17,7 +19,8 @@ export async function openImageFile(path: string): Promise<ImageFile> {
       );
     }
     const size = stats.isFile() ? stats.size : await deviceSize(handle);
-    return fileSource(handle, path, size);
+    const source = fileSource(handle, path, size);
+    return stats.isFile() ? { ...source, beside: (name) => openBeside(path, name) } : source;
   } catch (error) {
     await handle?.close();
     throw ioError(error, `cannot open ${path}`);
@@ -50,6 +53,34 @@ function fileSource(handle: FileHandle, path: string, size: number): ImageFile {
     },
     [Symbol.asyncDispose]: () => handle.close(),
   };
+}
+
+/** A name that is one step down from a folder on every system: no separators, drives, control characters or dots alone. */
+const PLAIN_NAME = /^(?!\.{1,2}$)(?![A-Za-z]:)[^/\\\p{Cc}]{1,255}$/u;
+
+/** `ImageFile.beside` for a file on disk: the folder is that of `path`, the rest comes from a stranger. */
+async function openBeside(path: string, name: string): Promise<ImageFile> {
+  const refuse = (found: string) =>
+    new FormatError('file-foreign', `the image names ${JSON.stringify(name)} as a part of itself`, {
+      file: path,
+      expected: 'the plain name of a regular file in the same folder',
+      found,
+      hint: 'no other file is ever opened for an image; put its parts beside it if you trust it',
+    });
+  if (!PLAIN_NAME.test(name)) throw refuse('a path or a special name');
+  const beside = join(dirname(path), name);
+  let handle: FileHandle;
+  try {
+    // Without NONBLOCK the opening of a named pipe would wait for its other end.
+    handle = await open(beside, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ELOOP') throw refuse('a link');
+    throw ioError(error, `cannot open ${beside}, which ${path} names as a part of itself`);
+  }
+  const stats = await handle.stat();
+  if (stats.isFile()) return fileSource(handle, beside, stats.size);
+  await handle.close();
+  throw refuse('something that is not a regular file');
 }
 
 /** A block device has no length in its inode; the last readable byte is found by bisection. */

@@ -26,7 +26,7 @@ export async function compareDisks(
   const total = Math.max(first.size, second.size);
   const a = new Uint8Array(CHUNK);
   const b = new Uint8Array(CHUNK);
-  for await (const extent of union(first.extents(signal), second.extents(signal))) {
+  for await (const extent of unionExtents(first.extents(signal), second.extents(signal))) {
     for (let at = extent.offset; at < extent.offset + extent.length; at += CHUNK) {
       signal.throwIfAborted();
       const length = Math.min(CHUNK, extent.offset + extent.length - at);
@@ -42,8 +42,11 @@ export async function compareDisks(
   return { equal: true };
 }
 
-/** Merges two ascending lists of extents into one. */
-async function* union(first: AsyncIterable<Extent>, second: AsyncIterable<Extent>): AsyncGenerator<Extent> {
+/** Merges two ascending lists of extents into one: what either of two disks may hold, such as a child and its parent. */
+export async function* unionExtents(
+  first: AsyncIterable<Extent>,
+  second: AsyncIterable<Extent>,
+): AsyncGenerator<Extent> {
   const iterators = [first[Symbol.asyncIterator](), second[Symbol.asyncIterator]()] as const;
   const heads = await Promise.all(iterators.map((iterator) => iterator.next()));
   let current: { offset: number; end: number } | undefined;

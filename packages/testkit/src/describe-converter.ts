@@ -1,6 +1,6 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import {
   BLOCK_SIZE,
   compareDisks,
@@ -16,6 +16,7 @@ import {
   type DiskWriter,
   errorKind,
   openImageFile,
+  type OutputFile,
   pump,
 } from '@polyvisor/core';
 import fc from 'fast-check';
@@ -322,6 +323,8 @@ export function job(size: number, sink: MemorySink, options: unknown): ConvertJo
   return {
     size,
     sink,
+    output: { name: 'disk', beside: (name) => sink.beside(name) },
+    furtherDisks: [],
     options,
     identity: createIdentity('test'),
     deflater: createDeflater(),
@@ -336,11 +339,20 @@ async function writeFileImage(
   options: unknown,
   path: string,
 ): Promise<number> {
-  const output = await createOutput(path, false);
-  const writer = await converter.create({ ...job(source.size, memorySink(), options), sink: output.sink });
+  const outputs = [await createOutput(path, false)];
+  const beside = async (name: string) => {
+    const further = await createOutput(join(dirname(path), name), false);
+    outputs.push(further);
+    return further.sink;
+  };
+  const writer = await converter.create({
+    ...job(source.size, memorySink(), options),
+    sink: (outputs[0] as OutputFile).sink,
+    output: { name: basename(path), beside },
+  });
   await pump(source, [writer], { signal: never });
   await writer.finish();
-  await commitOutputs([output], false);
+  await commitOutputs(outputs, false);
   return writer.size;
 }
 

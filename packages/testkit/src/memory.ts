@@ -48,8 +48,11 @@ export interface MemorySink extends DiskSink {
   readonly size: number | undefined;
   /** Largest number of bytes that were being written at the same time. */
   readonly peak: number;
-  /** The file written so far, as a reader gets it. */
+  /** The file written so far, as a reader gets it, with the files beside it. */
   file(path?: string): ImageFile;
+  /** Further files of the same output, by name; made by `beside`. */
+  readonly files: ReadonlyMap<string, MemorySink>;
+  beside(name: string): Promise<MemorySink>;
   /** The whole content; for small files. */
   bytes(): Uint8Array;
 }
@@ -65,6 +68,7 @@ const CHUNK = 64 * 1024;
 
 export function memorySink({ appendOnly = false, beforeWrite }: MemorySinkOptions = {}): MemorySink {
   const chunks = new Map<number, Uint8Array>();
+  const files = new Map<string, MemorySink>();
   let size: number | undefined;
   let position = 0;
   let length = 0;
@@ -116,9 +120,21 @@ export function memorySink({ appendOnly = false, beforeWrite }: MemorySinkOption
       if (appendOnly && final < length) throw new Error(`an append-only sink of ${length} bytes was cut to ${final}`);
       size = final;
     },
+    files,
+    beside: (name) => {
+      if (files.has(name)) throw new Error(`the writer opened ${name} twice`);
+      const further = memorySink({ appendOnly, ...(beforeWrite === undefined ? {} : { beforeWrite }) });
+      files.set(name, further);
+      return Promise.resolve(further);
+    },
     file: (path = 'memory') => ({
       path,
       size: size ?? length,
+      beside: (name) => {
+        const further = files.get(name);
+        if (further === undefined) throw new FormatError('file-missing', `there is no ${name}`, { file: path });
+        return Promise.resolve(further.file(name));
+      },
       async *extents() {
         const end = size ?? length;
         for (const index of [...chunks.keys()].sort((a, b) => a - b)) {

@@ -55,6 +55,8 @@ describe('the qcow2 writer', () => {
       size: 256 * 1024 * MiB,
       sink: memorySink(),
       options: { cluster: 512 },
+      output: { name: 'disk', beside: () => Promise.reject(new Error('one file is enough')) },
+      furtherDisks: [],
       identity: createIdentity('x'),
       deflater: createDeflater(),
       appliance: sampleFacts,

@@ -205,6 +205,8 @@ async function writeDisk(size: number, sink: DiskSink, time = 0): Promise<number
     size,
     sink,
     options: {},
+    output: { name: 'disk', beside: () => Promise.reject(new Error('one file is enough')) },
+    furtherDisks: [],
     identity: createIdentity('test', time),
     deflater: createDeflater(),
     appliance: sampleFacts,

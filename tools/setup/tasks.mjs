@@ -9,7 +9,7 @@ import { countTests } from './test-results.mjs';
 
 const TEST_RESULTS = 'coverage/results.json';
 
-const tasks = { start, test, lint, build };
+const tasks = { start, test, lint, build, fuzz };
 
 /** Runs one task and sets the exit code. */
 export async function runTask(name, args) {
@@ -95,6 +95,14 @@ async function build(args) {
   await alone(ensureNodePackages);
   writeReferences();
   return nx('run-many', '-t', 'build', ...args);
+}
+
+/** Feeds mutated images to every reader; what follows `npm run fuzz --` goes to tools/fuzz. */
+async function fuzz(args) {
+  await alone(ensureNodePackages);
+  const compiled = await compile();
+  if (interrupted()) return interruptionCode();
+  return compiled || tool('@polyvisor/fuzz/dist/main.js', args);
 }
 
 function compile() {

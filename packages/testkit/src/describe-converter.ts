@@ -21,11 +21,11 @@ export function describeConverter(converter: DiskConverter, suite: ConverterSuit
     describeItself(converter, suite);
     for (const [index, [name, options]] of Object.entries(optionSets(suite)).entries()) {
       describe(name, () => {
-        describeOptions(converter, options, writtenShapes(converter, options));
-        describeFailures(converter, options);
-        // Damage is tried in depth once: most variants share their reader.
-        if (suite.knownLimits?.includes('no-redundancy') !== true) describeHostility(converter, options, index === 0);
-        if (suite.oracles.length > 0) describeOracles(converter, options, suite.oracles);
+        const depth = index === 0 ? 'all' : 'some';
+        describeOptions(converter, options, writtenShapes(converter, options), depth);
+        describeFailures(converter, options, depth);
+        if (suite.knownLimits?.includes('no-redundancy') !== true) describeHostility(converter, options, depth);
+        if (suite.oracles.length > 0) describeOracles(converter, options, suite.oracles, depth);
       });
     }
     describeRandomOptions(converter, suite);

@@ -1,11 +1,11 @@
 import { BLOCK_SIZE, type DiskConverter, type DiskSource, pump } from '@polyvisor/core';
 import { describe, expect, it } from 'vitest';
 import { memoryDisk, type MemoryDisk, type MemorySink, memorySink, noise, texture } from '../memory.js';
-import { type OptionSet } from './suite.js';
+import { type Depth, type OptionSet } from './suite.js';
 import { job, write } from './write.js';
 
 /** Writes at which a failure is tried; of a writer with more of them, this many, spread evenly. */
-const MOST_FAILURES = 60;
+const MOST_FAILURES: Readonly<Record<Depth, number>> = { all: 60, some: 12 };
 
 /** Three blocks, of which the second has holes, and the third is the end of an odd disk. */
 const sample = (): MemoryDisk =>
@@ -17,17 +17,17 @@ const sample = (): MemoryDisk =>
   ]);
 
 /** A device that fails, and a user who has enough, at every place where they can. */
-export function describeFailures(converter: DiskConverter, options: OptionSet): void {
+export function describeFailures(converter: DiskConverter, options: OptionSet, depth: Depth): void {
   describe('when something fails', () => {
     it('passes on a full device at every write, and everything after it', async () => {
-      for (const write of await writes(converter, options)) {
+      for (const write of await writes(converter, options, depth)) {
         const full = deviceError('ENOSPC', 'no space left on device');
         await expectFailure(converter, options, full, (n) => n >= write);
       }
     }, 60_000);
 
     it('passes on a single write that fails, whichever it is', async () => {
-      for (const write of await writes(converter, options)) {
+      for (const write of await writes(converter, options, depth)) {
         const broken = deviceError('EIO', 'input/output error');
         await expectFailure(converter, options, broken, (n) => n === write);
       }
@@ -42,7 +42,7 @@ export function describeFailures(converter: DiskConverter, options: OptionSet): 
     it('stops when cancelled at any block', async () => {
       const blocks = 8;
       const bytes = noise(blocks * BLOCK_SIZE, 55);
-      for (let block = 0; block < blocks; block += block < 2 ? 1 : 3) {
+      for (let block = 0; block < blocks; block += depth === 'all' ? 1 : 5) {
         const cancel = new AbortController();
         const enough = new Error('enough');
         const disk = memoryDisk(bytes.length, [{ offset: 0, bytes }]);
@@ -54,7 +54,7 @@ export function describeFailures(converter: DiskConverter, options: OptionSet): 
     }, 60_000);
 
     it('completes or stops when cancelled at any write', async () => {
-      for (const write of await writes(converter, options)) {
+      for (const write of await writes(converter, options, depth)) {
         const cancel = new AbortController();
         const enough = new Error('enough');
         const sink = failing((n) => {
@@ -77,15 +77,16 @@ function deviceError(code: string, message: string): Error {
 }
 
 /** Numbers of the writes that a sound run makes, from 0, the files beside the image included. */
-async function writes(converter: DiskConverter, options: OptionSet): Promise<readonly number[]> {
+async function writes(converter: DiskConverter, options: OptionSet, depth: Depth): Promise<readonly number[]> {
   let count = 0;
   await attempt(
     converter,
     options,
     failing(() => void count++),
   );
-  const step = Math.max(1, count / MOST_FAILURES);
-  return Array.from({ length: Math.min(count, MOST_FAILURES) }, (_, index) => Math.floor(index * step));
+  const most = MOST_FAILURES[depth];
+  const step = Math.max(1, count / most);
+  return Array.from({ length: Math.min(count, most) }, (_, index) => Math.floor(index * step));
 }
 
 /** `onWrite` gets the number of each write. */

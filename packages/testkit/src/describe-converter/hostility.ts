@@ -2,13 +2,14 @@ import { BLOCK_SIZE, type DiskConverter, type ImageFile } from '@polyvisor/core'
 import { beforeAll, expect, it } from 'vitest';
 import { memoryDisk, noise, texture } from '../memory.js';
 import { checksOrRefuses, formatErrorOrDone, repairsOrRefuses } from './check.js';
-import { type OptionSet } from './suite.js';
+import { type Depth, type OptionSet } from './suite.js';
 import { type Parts, partsOf, write } from './write.js';
 
 const SECTOR = 512;
 
 /** Cuts tried of a file: at every sector, where there are not more than these; of a larger one the same number, most at its ends. */
-const MOST_CUTS = 2048;
+const MOST_CUTS: Readonly<Record<Depth, number>> = { all: 2048, some: 48 };
+const FLIPS: Readonly<Record<Depth, number>> = { all: 240, some: 40 };
 
 /** A disk with data in two places, so that the tables have entries of every kind. */
 const sample = () =>
@@ -18,7 +19,7 @@ const sample = () =>
   ]);
 
 /** Files that were damaged, or made up: nothing but a `FormatError` may come out, and within bounds. */
-export function describeHostility(converter: DiskConverter, options: OptionSet, thoroughly: boolean): void {
+export function describeHostility(converter: DiskConverter, options: OptionSet, depth: Depth): void {
   let parts: Parts;
   beforeAll(async () => {
     parts = partsOf((await write(converter, sample(), options)).sink);
@@ -27,7 +28,7 @@ export function describeHostility(converter: DiskConverter, options: OptionSet, 
   it('survives truncation anywhere', async () => {
     for (const [name, whole] of parts.files) {
       if (name !== '') await refusesWithout(converter, parts, name);
-      for (const [index, length] of cuts(whole.length, thoroughly ? MOST_CUTS : 64).entries()) {
+      for (const [index, length] of cuts(whole.length, MOST_CUTS[depth]).entries()) {
         const image = () => parts.image(new Map([[name, whole.subarray(0, length)]]));
         await readsOrRefuses(converter, image());
         if (index % 8 === 0) await checksOrRefuses(converter, image());
@@ -39,7 +40,7 @@ export function describeHostility(converter: DiskConverter, options: OptionSet, 
 
   it('survives flipped bits', async () => {
     for (const [name, whole] of parts.files) {
-      for (const { at, bit } of flips(whole.length, thoroughly ? 240 : 48)) {
+      for (const { at, bit } of flips(whole.length, FLIPS[depth])) {
         whole[at] = (whole[at] ?? 0) ^ bit;
         await readsOrRefuses(converter, parts.image());
         await checksOrRefuses(converter, parts.image());

@@ -12,12 +12,17 @@ import {
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import { memorySink } from '../memory.js';
 import { available, type Oracle, type Verdict } from '../oracles.js';
-import { shapes } from '../shapes.js';
-import { type OptionSet } from './suite.js';
+import { shapes, telling } from '../shapes.js';
+import { type Depth, type OptionSet } from './suite.js';
 import { job, never } from './write.js';
 
-/** Every judge on every shape, as real files that are written once for all of them. */
-export function describeOracles(converter: DiskConverter, options: OptionSet, oracles: readonly Oracle[]): void {
+/** Every judge on the shapes, as real files that are written once for all of them. */
+export function describeOracles(
+  converter: DiskConverter,
+  options: OptionSet,
+  oracles: readonly Oracle[],
+  depth: Depth,
+): void {
   const present = new Map(oracles.map((oracle) => [oracle, available(oracle.command, oracle.debianPackage)]));
   describe('judged', () => {
     let directory = '';
@@ -25,7 +30,7 @@ export function describeOracles(converter: DiskConverter, options: OptionSet, or
     beforeAll(async () => {
       if (![...present.values()].includes(true)) return;
       directory = await mkdtemp(join(tmpdir(), 'polyvisor-test-'));
-      for (const [index, shape] of shapes.entries()) {
+      for (const [index, shape] of (depth === 'all' ? shapes : telling).entries()) {
         const image = join(directory, `${index}${converter.extension}`);
         const raw = join(directory, `${index}.raw`);
         const size = await writeFileImage(converter, shape.make(), options, image);

@@ -28,3 +28,9 @@ export interface ConverterSuite {
 export function optionSets({ variants = {} }: ConverterSuite): Readonly<Record<string, OptionSet>> {
   return { 'default options': {}, ...variants };
 }
+
+/**
+ * How much is tried: everything with the default options, of the same less with each variant, for a format may have many and
+ * they share most of their code.
+ */
+export type Depth = 'all' | 'some';

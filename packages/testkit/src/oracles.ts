@@ -47,12 +47,16 @@ export function available(command: string, debianPackage: string): boolean {
   return false;
 }
 
-/** Runs a program to its end with an argument array; rejects with its output when it fails. */
-export async function judgeWith(command: string, args: readonly string[]): Promise<string> {
+/** Runs a program to its end with an argument array; rejects with its output when it fails. `environment` is added to ours. */
+export async function judgeWith(
+  command: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<string> {
   try {
     const { stdout } = await execute(command, [...args], {
       maxBuffer: 64 * 1024 * 1024,
-      env: { ...process.env, LC_ALL: 'C' },
+      env: { ...process.env, LC_ALL: 'C', ...environment },
     });
     return stdout;
   } catch (error) {

@@ -49,7 +49,7 @@ export function describeOracles(
         async () => {
           for (const verdict of verdicts) await oracle.judge(verdict);
         },
-        60_000,
+        120_000,
       );
     }
   });

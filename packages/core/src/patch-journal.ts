@@ -55,7 +55,8 @@ export async function undoRepair(path: string): Promise<void> {
   try {
     await replay(path, 'old');
   } catch (error) {
-    if (errorKind(error) !== 'environment') throw error;
+    const kind = errorKind(error);
+    if (kind === 'definition' || kind === 'format') throw error;
     throw new EnvironmentError('repair-interrupted', `${path} is half repaired and cannot be put back`, {
       hint: `mend the cause, then run \`polyvisor repair ${path} --undo\`; keep ${undoPathOf(path)} until then`,
       cause: error,

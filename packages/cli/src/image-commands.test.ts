@@ -330,3 +330,50 @@ describe('repair', () => {
     expect(await names()).toEqual(['disk.fake']);
   });
 });
+
+describe('inspect', () => {
+  it('tells what an image is and draws what is allocated', async () => {
+    await image({}, Buffer.alloc(4096));
+    const { stdout, stderr, code } = await polyvisor(['inspect', 'disk.fake']);
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/^format +fake: A made-up format$/m);
+    expect(stdout).toMatch(/^mood +good$/m);
+    expect(stdout).toContain(`           0 ${'█'.repeat(8)}\n             each 512 B: █ data, ░▒▓ partly, · empty`);
+    expect(code).toBe(0);
+  });
+
+  it('gives machines the same', async () => {
+    await image({}, Buffer.alloc(4096), 'disk.oth');
+    expect(await answerOf('inspect', 'disk.oth')).toMatchObject({
+      command: 'inspect',
+      format: 'fake',
+      virtualSize: 4096,
+      fileSize: 4608,
+      readable: true,
+      allocated: 4096,
+      allocation: { partSize: 512, parts: Array.from({ length: 8 }, () => 512) },
+      partitionTable: { kind: 'none', partitions: [], problems: [] },
+      boot: [],
+      facts: { mood: 'good', uuid: '1234' },
+      warnings: expect.arrayContaining([
+        expect.stringContaining('disk.oth is fake, although .oth is the name of other') as string,
+      ]) as string[],
+    });
+  });
+
+  it('tells what is known of an image whose parent is missing', async () => {
+    await image({ 15: 1 });
+    const { stdout, code } = await polyvisor(['inspect', 'disk.fake']);
+    expect(stdout).toMatch(/^mood +good$/m);
+    expect(stdout).toContain('what is on the disk is not known');
+    expect(code).toBe(0);
+    expect(await answerOf('inspect', 'disk.fake')).toMatchObject({ readable: false, virtualSize: 4096 });
+  });
+
+  it('is coloured on a terminal only', async () => {
+    await image();
+    expect((await polyvisor(['inspect', 'disk.fake'])).stdout).not.toContain('\u001b');
+    expect((await polyvisor(['inspect', 'disk.fake'], { tty: true })).stdout).toContain('\u001b[32m████████\u001b[39m');
+    expect((await polyvisor(['inspect', 'disk.fake', '--no-color'], { tty: true })).stdout).not.toContain('\u001b');
+  });
+});

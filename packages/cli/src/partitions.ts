@@ -103,12 +103,16 @@ function hasBootFlags(sector: Buffer): boolean {
 /** What a disk looks like it boots under: an EFI system partition for UEFI, code in its first sector for BIOS. */
 export async function firmwareOf(disk: DiskSource): Promise<readonly Firmware[]> {
   const { partitions } = await readPartitions(disk);
-  const first = await readSector(disk, 0);
   const firmware: Firmware[] = [];
-  // Bytes 0 to 439 are the boot loader's.
-  if (first?.subarray(0, 440).some((byte) => byte !== 0) === true) firmware.push('bios');
+  if (await bootCodeOf(disk)) firmware.push('bios');
   if (partitions.some(({ type }) => type === 'EFI system')) firmware.push('uefi');
   return firmware.length > 0 ? firmware : ['bios', 'uefi'];
+}
+
+/** Whether there is anything in bytes 0 to 439 of a disk, which are the boot loader's. */
+export async function bootCodeOf(disk: DiskSource): Promise<boolean> {
+  const first = await readSector(disk, 0);
+  return first?.subarray(0, 440).some((byte) => byte !== 0) === true;
 }
 
 async function readSector(disk: DiskSource, offset: number): Promise<Buffer | undefined> {

@@ -1,3 +1,4 @@
+export * from './apply-patches.js';
 export * from './appliance.js';
 export * from './booter.js';
 export * from './bytes.js';
@@ -17,6 +18,7 @@ export * from './options.js';
 export * from './output.js';
 export * from './owner.js';
 export * from './parent.js';
+export * from './patch-journal.js';
 export * from './plugin.js';
 export * from './provisioner.js';
 export * from './pump.js';

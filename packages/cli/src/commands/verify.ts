@@ -2,10 +2,8 @@ import { compareDisks, dataSize, type DiskSource, formatBytes, stage } from '@po
 import { type Image, openImage } from '../image.js';
 import { readPartitions } from '../partitions.js';
 import { collect, type Configure } from '../program.js';
+import { readData } from '../read-data.js';
 import type { Session } from '../session.js';
-
-/** Bytes read at once. */
-const CHUNK = 1024 * 1024;
 
 export const configure: Configure = (command, session) => {
   command
@@ -33,25 +31,11 @@ Examples:
 
 async function readAll(run: Session, { path, converter, disk }: Image): Promise<void> {
   const total = await dataSize(disk, run.signal);
-  await stage(run.emit, 'verify', `reading ${path}`, () => readData(disk, total, run));
+  await stage(run.emit, 'verify', `reading ${path}`, () => readData(disk, total, 'verify', run));
   run.answer(
     { command: 'verify', path, format: converter.id, size: disk.size, read: total, readable: true },
     `${path}: ${converter.id}, ${formatBytes(disk.size)}; all ${formatBytes(total)} of its data can be read`,
   );
-}
-
-async function readData(disk: DiskSource, total: number, { signal, emit }: Session): Promise<void> {
-  const buffer = new Uint8Array(CHUNK);
-  let done = 0;
-  for await (const { offset, length } of disk.extents(signal)) {
-    for (let at = 0; at < length; at += CHUNK) {
-      signal.throwIfAborted();
-      const part = buffer.subarray(0, Math.min(CHUNK, length - at));
-      await disk.read(part, offset + at);
-      done += part.length;
-      emit({ type: 'progress', stage: 'verify', done, total, unit: 'bytes' });
-    }
-  }
 }
 
 async function compare(run: Session, image: Image, other: Image): Promise<void> {

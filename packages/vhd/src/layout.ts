@@ -115,6 +115,7 @@ export const BATMAP = {
 export const BATMAP_COOKIE = 'tdbatmap';
 /** Version 1.2: the checksum sums unsigned bytes (1.1 summed signed ones). */
 export const BATMAP_VERSION = 0x0001_0002;
+export const BATMAP_VERSION_1_1 = 0x0001_0001;
 
 /** 2040 GiB: what the BAT's 32-bit sector numbers reach once the format's own structures are taken off. In bytes. */
 export const MAX_SIZE = 2040 * 2 ** 30;

@@ -174,7 +174,8 @@ export function replayed(file: ImageFile, replay: Replay): ImageFile {
       for (let at = Math.max(0, lowerBound(zeros, offset) - 1); at < zeros.length; at++) {
         const zero = zeros[at] as Extent;
         if (zero.offset >= end) break;
-        into.fill(0, Math.max(0, zero.offset - offset), Math.max(0, zero.offset + zero.length - offset));
+        const [from, to] = [Math.max(offset, zero.offset), Math.min(end, zero.offset + zero.length)];
+        if (from < to) into.fill(0, from - offset, to - offset);
       }
       for (let at = lowerBound(pages, offset - LOG_SECTOR + 1); at < pages.length; at++) {
         const page = pages[at] as LoggedPage;

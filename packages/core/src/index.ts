@@ -23,5 +23,7 @@ export * from './plugin.js';
 export * from './provisioner.js';
 export * from './pump.js';
 export * from './repair.js';
+export * from './slots.js';
 export * from './suggest.js';
 export * from './verify.js';
+export { zstdCanCompress, zstdCompress, zstdDecompress, zstdStream } from './zstd.js';

@@ -2,18 +2,21 @@ import {
   type Booter,
   DefinitionError,
   type DiskConverter,
+  type Emit,
   type ImageFile,
+  type PluginContext,
   type Provisioner,
   suggest,
 } from '@polyvisor/core';
 import { z } from 'zod';
 import type { Commands } from './commands.js';
+import { createContext } from './context.js';
 import type { Contribution, Contributions, Kind } from './contributions.js';
 import { detectFormat } from './detect.js';
 import type { Origin } from './discovery.js';
 import { inject, injectable } from './injection.js';
 import type { LoadedPlugin } from './load.js';
-import { COMMANDS, CONTRIBUTIONS, PLUGINS } from './tokens.js';
+import { COMMANDS, CONTRIBUTIONS, EMIT, PLUGINS } from './tokens.js';
 
 /** A plugin and all that it brings, as plain data: what `polyvisor plugins` prints. */
 export interface PluginDescription {
@@ -50,6 +53,8 @@ export interface Host extends AsyncDisposable {
   plugins(): readonly PluginDescription[];
   /** The converter that reads a file: the one named by `from`, or the one that recognises it. */
   detect(file: ImageFile, from?: string): Promise<DiskConverter>;
+  /** A log, and programs that end with the run, for what the command itself does; as plugins get them. */
+  context(name: string): PluginContext;
 }
 
 @injectable()
@@ -57,15 +62,18 @@ export class PluginHost implements Host {
   readonly #plugins: readonly LoadedPlugin[];
   readonly #contributions: Contributions;
   readonly #commands: Commands;
+  readonly #emit: Emit;
 
   constructor(
     @inject(PLUGINS) plugins: readonly LoadedPlugin[],
     @inject(CONTRIBUTIONS) contributions: Contributions,
     @inject(COMMANDS) commands: Commands,
+    @inject(EMIT) emit: Emit,
   ) {
     this.#plugins = plugins;
     this.#contributions = contributions;
     this.#commands = commands;
+    this.#emit = emit;
   }
 
   converters(): readonly DiskConverter[] {
@@ -112,6 +120,10 @@ export class PluginHost implements Host {
 
   async detect(file: ImageFile, from?: string): Promise<DiskConverter> {
     return from === undefined ? detectFormat(file, this.converters()) : this.converter(from);
+  }
+
+  context(name: string): PluginContext {
+    return createContext(name, this.#commands, this.#emit);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,4 +1,5 @@
 import { type ApplianceFacts, DefinitionError, roundUp } from '@polyvisor/core';
+import { assertAttachable } from './attachment.js';
 import { type GuestOs, guestOsOf } from './guest-os.js';
 import { DEFAULT_HARDWARE, type OvaOptions } from './options.js';
 
@@ -27,7 +28,9 @@ const MEMORY_STEP = 4;
 /** Longest base name: with `-disk1.vmdk` it stays below tar's 100 bytes, the end of what every importer reads. */
 const MAX_ID = 80;
 
-export function machineOf(options: OvaOptions, appliance: ApplianceFacts): Machine {
+/** Refuses what no such machine can be, `disks` of them included. */
+export function machineOf(options: OvaOptions, appliance: ApplianceFacts, disks = 1): Machine {
+  assertAttachable(options.flavour, options.controller, disks);
   if (appliance.architecture !== 'x86_64') {
     throw new DefinitionError(
       'ova-architecture',

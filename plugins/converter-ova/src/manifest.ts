@@ -1,5 +1,5 @@
-import { digest, FormatError, type ImageFile, windowOf } from '@polyvisor/core';
-import type { ArchiveMember } from './tar-reader.js';
+import { digest, FormatError } from '@polyvisor/core';
+import type { PackageFile } from './package.js';
 
 const ALGORITHMS = ['sha1', 'sha256', 'sha512'] as const;
 export type ManifestAlgorithm = (typeof ALGORITHMS)[number];
@@ -11,60 +11,68 @@ export function manifestLine(algorithm: ManifestAlgorithm, name: string, hex: st
 
 export interface ManifestEntry {
   readonly algorithm: ManifestAlgorithm;
-  readonly member: ArchiveMember;
+  /** Of the file that the digest is of. */
+  readonly name: string;
   /** Lower-case hexadecimal digits. */
   readonly digest: string;
 }
 
-const LINE = /^([A-Za-z0-9-]+) ?\(([^()]+)\) ?= ?([0-9A-Fa-f]+)$/;
+const LINE = /^([A-Za-z0-9-]+) ?\((.+)\) ?= ?([0-9A-Fa-f]+)$/;
 const HEX_DIGITS: Readonly<Record<ManifestAlgorithm, number>> = { sha1: 40, sha256: 64, sha512: 128 };
 
-/** Reads a manifest. What it lists must be in the archive, once, with a digest that we know. */
-export function readManifest(
-  path: string,
-  content: string,
-  members: readonly ArchiveMember[],
-): readonly ManifestEntry[] {
-  const byName = new Map(members.map((member) => [member.name, member]));
-  const listed = new Set<string>();
-  return content
-    .split(/\r?\n/)
-    .filter((line) => line.trim() !== '')
-    .map((line) => {
-      const [, word = '', name = '', hex = ''] = LINE.exec(line) ?? [];
-      const algorithm = ALGORITHMS.find((known) => known === word.toLowerCase());
-      if (algorithm === undefined || hex.length !== HEX_DIGITS[algorithm]) {
-        throw invalid(
-          path,
-          `the manifest has a line that is not "SHA256(file)= digest" (or SHA1, SHA512): ${JSON.stringify(line.slice(0, 100))}`,
-        );
-      }
-      const member = byName.get(name);
-      if (member === undefined)
-        throw invalid(path, `the manifest lists ${JSON.stringify(name)}, which is not in the archive`);
-      if (listed.has(name)) throw invalid(path, `the manifest lists ${JSON.stringify(name)} twice`);
-      listed.add(name);
-      return { algorithm, member, digest: hex.toLowerCase() };
-    });
+/** The lines of a manifest that say something, in order. */
+export function manifestLines(content: string): readonly string[] {
+  return content.split(/\r?\n/).filter((line) => line.trim() !== '');
 }
 
-/** Hashes a member of the archive and refuses it when its digest is not the manifest's. */
+/** One line as an entry, or undefined when it is none that we read. */
+export function manifestEntry(line: string): ManifestEntry | undefined {
+  const [, word = '', name = '', hex = ''] = LINE.exec(line) ?? [];
+  const algorithm = ALGORITHMS.find((known) => known === word.toLowerCase());
+  if (algorithm === undefined || hex.length !== HEX_DIGITS[algorithm]) return undefined;
+  return { algorithm, name, digest: hex.toLowerCase() };
+}
+
+/** Reads a manifest: each file once, with a digest that we know. */
+export function readManifest(path: string, content: string): readonly ManifestEntry[] {
+  const listed = new Set<string>();
+  return manifestLines(content).map((line) => {
+    const entry = manifestEntry(line);
+    if (entry === undefined) {
+      throw manifestInvalid(
+        path,
+        `the manifest has a line that is not "SHA256(file)= digest" (or SHA1, SHA512): ${JSON.stringify(line.slice(0, 100))}`,
+      );
+    }
+    if (listed.has(entry.name)) throw manifestInvalid(path, `the manifest lists ${JSON.stringify(entry.name)} twice`);
+    listed.add(entry.name);
+    return entry;
+  });
+}
+
+/** Hashes a file and refuses it when its digest is not the manifest's. */
 export async function verifyEntry(
-  file: ImageFile,
-  { algorithm, member, digest: expected }: ManifestEntry,
+  path: string,
+  file: PackageFile,
+  { algorithm, digest: expected }: ManifestEntry,
   signal?: AbortSignal,
 ): Promise<void> {
-  const found = await digest(windowOf(file, member.offset, member.size), algorithm, signal);
+  const found = await digestOf(file, algorithm, signal);
   if (found === expected) return;
-  throw new FormatError('ova-digest-mismatch', `${member.name} is not what the manifest says`, {
-    file: file.path,
-    offset: member.offset,
+  throw new FormatError('ova-digest-mismatch', `${file.name} is not what the manifest says`, {
+    file: path,
+    offset: file.offset,
     expected: `${algorithm} ${expected}`,
     found,
     hint: 'the file was damaged or changed after it was made',
   });
 }
 
-function invalid(file: string, what: string): FormatError {
+export async function digestOf(file: PackageFile, algorithm: ManifestAlgorithm, signal?: AbortSignal): Promise<string> {
+  await using opened = await file.open();
+  return digest(opened, algorithm, signal);
+}
+
+export function manifestInvalid(file: string, what: string): FormatError {
   return new FormatError('ova-manifest-invalid', what, { file });
 }

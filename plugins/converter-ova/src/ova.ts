@@ -13,6 +13,7 @@ export const ova = defineConverter({
     maxSize: MAX_CAPACITY,
     sizeMultiple: GRAIN_SIZE,
     compression: ['deflate'],
+    severalDisks: true,
     hypervisors: ['VMware ESXi', 'VMware Workstation', 'VMware Fusion', 'VirtualBox'],
   },
   options: ovaOptions,

@@ -1,19 +1,36 @@
 import { FormatError } from '@polyvisor/core';
-import type { ArchiveMember } from './tar-reader.js';
 import { attribute, child, children, parseXml, printable, type XmlNode } from './xml-reader.js';
+
+/** A disk as a descriptor has it. All of it is text from the file. */
+export interface OvfDiskEntry {
+  /** `ovf:diskId`. */
+  readonly id: string;
+  /** Name of its file, as the descriptor writes it; undefined when it is to be made empty. */
+  readonly href: string | undefined;
+  /** Length of the file that the descriptor gives. */
+  readonly fileSize: string | undefined;
+  readonly gzipped: boolean;
+  /** Capacity that the descriptor gives, in bytes; undefined when it is absent or in units that we do not know. */
+  readonly capacity: number | undefined;
+  /** Why the disk cannot be read, and what to do about it; undefined when it can. */
+  readonly problem:
+    { readonly code: 'ova-invalid' | 'ova-unsupported'; readonly what: string; readonly hint?: string } | undefined;
+}
 
 /** What a reader needs of a descriptor. */
 export interface Ovf {
-  readonly disk: ArchiveMember;
-  /** Capacity that the descriptor gives, in bytes; undefined when it is absent or in units that we do not know. */
-  readonly capacity: number | undefined;
+  /** In the order of the descriptor; at least one. */
+  readonly disks: readonly OvfDiskEntry[];
   readonly machine: string | undefined;
   readonly systemType: string | undefined;
   readonly guest: string | undefined;
 }
 
-/** Reads a descriptor and finds the member that holds its one disk. `path` is for messages. */
-export function readOvf(path: string, bytes: Uint8Array, members: readonly ArchiveMember[]): Ovf {
+/** Disks beyond which a descriptor is taken for something else; four controllers of 30 are the most that VMware has. */
+const MAX_DISKS = 256;
+
+/** Reads a descriptor. `path` is for messages. */
+export function readOvf(path: string, bytes: Uint8Array): Ovf {
   const root = parseXml(bytes);
   if (typeof root === 'string') throw invalid(path, `the descriptor is not XML that we read: ${root}`);
   if (root.name !== 'Envelope')
@@ -26,106 +43,104 @@ export function readOvf(path: string, bytes: Uint8Array, members: readonly Archi
       'an appliance of several machines has to be taken apart first',
     );
   }
-  const disk = onlyDisk(path, root);
   const hardware = child(system, 'VirtualHardwareSection');
   return {
-    disk: memberOf(path, root, disk, members),
-    capacity: capacityOf(disk),
+    disks: disksOf(path, root),
     machine: shown(child(system, 'Name')?.text ?? attribute(system, 'id')),
     systemType: shown(child(child(hardware, 'System'), 'VirtualSystemType')?.text),
     guest: shown(child(child(system, 'OperatingSystemSection'), 'Description')?.text),
   };
 }
 
-function onlyDisk(path: string, root: XmlNode): XmlNode {
-  const disks = children(root, 'DiskSection').flatMap((section) => children(section, 'Disk'));
-  const [disk] = disks;
-  if (disk === undefined) throw unsupported(path, 'the appliance has no disk');
-  if (disks.length > 1) {
-    throw unsupported(
-      path,
-      `the appliance has ${disks.length} disks, only appliances with one are read for now`,
-      'unpack it with tar and convert its disks one by one',
-    );
-  }
-  if (attribute(disk, 'parentRef') !== undefined)
-    throw unsupported(path, 'the disk is only the difference to a parent disk');
-  const format = attribute(disk, 'format') ?? '';
-  if (format !== '' && !/vmdk/i.test(format))
-    throw unsupported(path, `the disk is of format ${JSON.stringify(format.slice(0, 100))}, only VMDK is read`);
-  return disk;
-}
-
-/** Follows the disk's reference to a file, and the file's to a member of the archive; never to anything outside. */
-function memberOf(path: string, root: XmlNode, disk: XmlNode, members: readonly ArchiveMember[]): ArchiveMember {
+function disksOf(path: string, root: XmlNode): readonly OvfDiskEntry[] {
+  const nodes = children(root, 'DiskSection').flatMap((section) => children(section, 'Disk'));
+  if (nodes.length === 0) throw unsupported(path, 'the appliance has no disk');
+  if (nodes.length > MAX_DISKS)
+    throw unsupported(path, `the appliance has ${nodes.length} disks, more than anything holds`);
   const files = new Map<string, XmlNode>();
   for (const file of children(root, 'References').flatMap((references) => children(references, 'File'))) {
     const id = attribute(file, 'id') ?? '';
     if (files.has(id)) throw invalid(path, `the descriptor has two files of id ${JSON.stringify(id.slice(0, 100))}`);
     files.set(id, file);
   }
+  const ids = new Set<string>();
+  return nodes.map((node) => {
+    const id = attribute(node, 'diskId') ?? '';
+    if (ids.has(id)) throw invalid(path, `the descriptor has two disks of id ${JSON.stringify(id.slice(0, 100))}`);
+    ids.add(id);
+    return diskOf(node, id, files);
+  });
+}
+
+/** Follows a disk's reference to a file of the descriptor; what is wrong matters only once the disk is asked for. */
+function diskOf(disk: XmlNode, id: string, files: ReadonlyMap<string, XmlNode>): OvfDiskEntry {
   const reference = attribute(disk, 'fileRef');
-  if (reference === undefined) throw unsupported(path, 'the disk has no file, it is to be made empty');
-  const file = files.get(reference);
-  if (file === undefined)
-    throw invalid(
-      path,
-      `the disk refers to the file ${JSON.stringify(reference.slice(0, 100))}, which the descriptor does not have`,
-    );
-  const compression = attribute(file, 'compression') ?? 'identity';
-  if (compression !== '' && compression !== 'identity') {
-    throw unsupported(
-      path,
-      `the disk is compressed once more, as ${JSON.stringify(compression.slice(0, 100))}`,
-      'unpack it with tar and gunzip, and convert the VMDK',
-    );
+  const file = reference === undefined ? undefined : files.get(reference);
+  const compression = (file === undefined ? undefined : attribute(file, 'compression')) ?? 'identity';
+  return {
+    id,
+    href: file === undefined ? undefined : (attribute(file, 'href') ?? ''),
+    fileSize: file === undefined ? undefined : attribute(file, 'size'),
+    gzipped: compression === 'gzip',
+    capacity: capacityOf(disk),
+    problem: problemOf(disk, reference, file, compression),
+  };
+}
+
+function problemOf(
+  disk: XmlNode,
+  reference: string | undefined,
+  file: XmlNode | undefined,
+  compression: string,
+): OvfDiskEntry['problem'] {
+  const quoted = (text: string) => JSON.stringify(text.slice(0, 100));
+  if (attribute(disk, 'parentRef') !== undefined)
+    return { code: 'ova-unsupported', what: 'the disk is only the difference to a parent disk' };
+  const format = attribute(disk, 'format') ?? '';
+  if (format !== '' && !/vmdk/i.test(format))
+    return { code: 'ova-unsupported', what: `the disk is of format ${quoted(format)}, only VMDK is read` };
+  if (reference === undefined) return { code: 'ova-unsupported', what: 'the disk has no file, it is to be made empty' };
+  if (file === undefined) {
+    const what = `the disk refers to the file ${quoted(reference)}, which the descriptor does not have`;
+    return { code: 'ova-invalid', what };
   }
-  if (attribute(file, 'chunkSize') !== undefined)
-    throw unsupported(
-      path,
-      'the disk is split into chunks',
-      'unpack it with tar, join the chunks and convert the VMDK',
-    );
-  const href = attribute(file, 'href') ?? '';
-  const member = members.find(({ name }) => name === href) ?? members.find(({ name }) => name === decoded(href));
-  if (member === undefined)
-    throw invalid(
-      path,
-      `the descriptor refers to ${JSON.stringify(href.slice(0, 100))}, which is not a member of the archive`,
-    );
-  const size = attribute(file, 'size');
-  if (size !== undefined && size !== `${member.size}`) {
-    throw new FormatError('ova-invalid', `the descriptor gives another size for ${member.name} than the archive`, {
-      file: path,
-      offset: member.offset,
-      expected: size.slice(0, 100),
-      found: `${member.size}`,
-    });
+  if (compression !== '' && compression !== 'identity' && compression !== 'gzip') {
+    const what = `the disk is compressed once more, as ${quoted(compression)}`;
+    return { code: 'ova-unsupported', what, hint: 'unpack it with tar, decompress it, and convert the VMDK' };
   }
-  return member;
+  if (attribute(file, 'chunkSize') !== undefined) {
+    const hint = 'unpack it with tar, join the chunks and convert the VMDK';
+    return { code: 'ova-unsupported', what: 'the disk is split into chunks', hint };
+  }
+  return undefined;
 }
 
 /** In bytes. Units are `byte`, or `byte * 2^n`; older writers have words. */
-function capacityOf(disk: XmlNode): number | undefined {
-  const capacity = Number(attribute(disk, 'capacity') ?? Number.NaN);
+export function capacityOf(disk: XmlNode): number | undefined {
+  const capacity = attribute(disk, 'capacity') ?? '';
   const units = attribute(disk, 'capacityAllocationUnits') ?? 'byte';
   const power = /^byte\s*\*\s*2\^(\d{1,2})$/.exec(units)?.[1];
   const unit = units === 'byte' ? 1 : power === undefined ? Number.NaN : 2 ** Number(power);
-  const bytes = capacity * unit;
+  const bytes = /^\d{1,19}$/.test(capacity) ? Number(capacity) * unit : Number.NaN;
   return Number.isSafeInteger(bytes) ? bytes : undefined;
 }
 
-function shown(text: string | undefined): string | undefined {
-  return text === undefined || text.trim() === '' ? undefined : printable(text.trim());
+/** Names under which a reference may be found: as it is written, and with its percent-encoding undone, once. */
+export function namesOf(href: string): readonly string[] {
+  const decoded = decode(href);
+  return decoded === href ? [href] : [href, decoded];
 }
 
-/** Percent-encoding undone, once. */
-function decoded(href: string): string {
+function decode(href: string): string {
   try {
     return decodeURIComponent(href);
   } catch {
     return href;
   }
+}
+
+function shown(text: string | undefined): string | undefined {
+  return text === undefined || text.trim() === '' ? undefined : printable(text.trim());
 }
 
 function invalid(file: string, what: string): FormatError {

@@ -6,11 +6,11 @@ import { ovaOptions } from './options.js';
 import { ovfDocument } from './ovf.js';
 import { attribute, child, children, parseXml, type XmlNode } from './xml-reader.js';
 
-const ids = { machine: '11111111-2222-8333-8444-555555555555', disk: '66666666-7777-8888-9999-000000000000' };
+const ids = { machine: '11111111-2222-8333-8444-555555555555', disks: ['66666666-7777-8888-9999-000000000000'] };
 const disk = { file: 'sample-disk1.vmdk', fileSize: 123, capacity: 8 * 2 ** 20, populated: 65536 };
 
 const source = (given: object, facts = sampleFacts) =>
-  ovfDocument(machineOf(parseOptions('test', ovaOptions, given), facts), disk, ids);
+  ovfDocument(machineOf(parseOptions('test', ovaOptions, given), facts), [disk], ids);
 
 function parsed(given: object, facts = sampleFacts): XmlNode {
   const root = parseXml(Buffer.from(source(given, facts)));
@@ -125,7 +125,7 @@ describe('an OVF descriptor', () => {
       networks: ['NAT', 'HostOnly', 'x'],
     });
     const disk = child(child(root, 'DiskSection'), 'Disk') as XmlNode;
-    expect(disk.attributes.get('vbox:uuid')).toBe(ids.disk);
+    expect(disk.attributes.get('vbox:uuid')).toBe(ids.disks[0]);
     const machine = child(child(root, 'VirtualSystem'), 'Machine') as XmlNode;
     expect(machine.attributes.get('ovf:required')).toBe('false');
     expect(machine.attributes.get('uuid')).toBe(`{${ids.machine}}`);
@@ -142,7 +142,7 @@ describe('an OVF descriptor', () => {
     ]);
     const controller = child(child(machine, 'StorageControllers'), 'StorageController');
     expect(controller?.attributes.get('type')).toBe('AHCI');
-    expect(child(child(controller, 'AttachedDevice'), 'Image')?.attributes.get('uuid')).toBe(`{${ids.disk}}`);
+    expect(child(child(controller, 'AttachedDevice'), 'Image')?.attributes.get('uuid')).toBe(`{${ids.disks[0]}}`);
   });
 
   it('has no network adapter unless there is a network', () => {

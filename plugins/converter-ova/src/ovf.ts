@@ -1,3 +1,4 @@
+import { attachmentOf, controllersFor } from './attachment.js';
 import type { Machine } from './machine.js';
 import { VIRTUALBOX_NAMESPACE, type VirtualBoxIds, virtualBoxMachine } from './virtualbox-machine.js';
 import { type Element, element, xmlDocument } from './xml.js';
@@ -40,8 +41,8 @@ const CONTROLLERS = {
 
 const ADAPTERS = { e1000: 'E1000', e1000e: 'E1000e', vmxnet3: 'VmxNet3', pcnet32: 'PCNet32' } as const;
 
-/** The OVF 1.1 envelope of one machine with one disk. */
-export function ovfDocument(machine: Machine, disk: OvfDisk, ids: VirtualBoxIds): string {
+/** The OVF 1.1 envelope of one machine with its disks. */
+export function ovfDocument(machine: Machine, disks: readonly OvfDisk[], ids: VirtualBoxIds): string {
   const vmware = machine.flavour === 'vmware';
   const own = !vmware && machine.firmware === 'uefi';
   return xmlDocument(
@@ -51,21 +52,25 @@ export function ovfDocument(machine: Machine, disk: OvfDisk, ids: VirtualBoxIds)
       element(
         'References',
         {},
-        element('File', { 'ovf:href': disk.file, 'ovf:id': 'file1', 'ovf:size': disk.fileSize }),
+        ...disks.map((disk, index) =>
+          element('File', { 'ovf:href': disk.file, 'ovf:id': `file${index + 1}`, 'ovf:size': disk.fileSize }),
+        ),
       ),
       element(
         'DiskSection',
         {},
-        element('Info', {}, 'The virtual disk'),
-        element('Disk', {
-          'ovf:capacity': disk.capacity,
-          'ovf:capacityAllocationUnits': 'byte',
-          'ovf:diskId': 'vmdisk1',
-          'ovf:fileRef': 'file1',
-          'ovf:format': STREAM_FORMAT,
-          'ovf:populatedSize': disk.populated,
-          ...(own ? { 'vbox:uuid': ids.disk } : {}),
-        }),
+        element('Info', {}, disks.length === 1 ? 'The virtual disk' : 'The virtual disks'),
+        ...disks.map((disk, index) =>
+          element('Disk', {
+            'ovf:capacity': disk.capacity,
+            'ovf:capacityAllocationUnits': 'byte',
+            'ovf:diskId': `vmdisk${index + 1}`,
+            'ovf:fileRef': `file${index + 1}`,
+            'ovf:format': STREAM_FORMAT,
+            'ovf:populatedSize': disk.populated,
+            ...(own ? { 'vbox:uuid': ids.disks[index] ?? '' } : {}),
+          }),
+        ),
       ),
       ...(machine.networks.length === 0 ? [] : [networkSection(machine)]),
       element(
@@ -96,7 +101,7 @@ export function ovfDocument(machine: Machine, disk: OvfDisk, ids: VirtualBoxIds)
               vmware ? `vmx-${`${machine.hardware}`.padStart(2, '0')}` : 'virtualbox-2.2',
             ),
           ),
-          ...items(machine),
+          ...items(machine, disks.length),
           ...(vmware ? [config('firmware', machine.firmware === 'uefi' ? 'efi' : 'bios')] : []),
         ),
         ...(own ? [virtualBoxMachine(machine, ids)] : []),
@@ -128,10 +133,12 @@ function describing({ name, version, description }: Machine): Element[] {
   ];
 }
 
-function items(machine: Machine): Element[] {
+function items(machine: Machine, disks: number): Element[] {
   const controller = CONTROLLERS[machine.controller];
   const subtype = controller[machine.flavour];
-  const [cpu, memory, disks] = [1, 2, 3];
+  const [cpu, memory, controllers] = [1, 2, 3];
+  const count = controllersFor(machine.controller, disks);
+  const firstDisk = controllers + count;
   return [
     item({
       AllocationUnits: 'hertz * 10^6',
@@ -150,22 +157,27 @@ function items(machine: Machine): Element[] {
       ResourceType: RESOURCE.memory,
       VirtualQuantity: machine.memoryMiB,
     }),
-    item({
-      Address: 0,
-      Description: `${controller.title} controller`,
-      ElementName: `${controller.title} controller 0`,
-      InstanceID: disks,
-      ...(subtype === undefined ? {} : { ResourceSubType: subtype }),
-      ResourceType: controller.type,
-    }),
-    item({
-      AddressOnParent: 0,
-      Description: 'Disk',
-      ElementName: 'Hard disk 1',
-      HostResource: 'ovf:/disk/vmdisk1',
-      InstanceID: disks + 1,
-      Parent: disks,
-      ResourceType: RESOURCE.disk,
+    ...Array.from({ length: count }, (_, index) =>
+      item({
+        Address: index,
+        Description: `${controller.title} controller`,
+        ElementName: `${controller.title} controller ${index}`,
+        InstanceID: controllers + index,
+        ...(subtype === undefined ? {} : { ResourceSubType: subtype }),
+        ResourceType: controller.type,
+      }),
+    ),
+    ...Array.from({ length: disks }, (_, index) => {
+      const { controller: parent, unit } = attachmentOf(machine.controller, index);
+      return item({
+        AddressOnParent: unit,
+        Description: 'Disk',
+        ElementName: `Hard disk ${index + 1}`,
+        HostResource: `ovf:/disk/vmdisk${index + 1}`,
+        InstanceID: firstDisk + index,
+        Parent: controllers + parent,
+        ResourceType: RESOURCE.disk,
+      });
     }),
     ...machine.networks.map((network, index) =>
       item({
@@ -174,7 +186,7 @@ function items(machine: Machine): Element[] {
         Connection: network,
         Description: `Network adapter on ${network}`,
         ElementName: `Network adapter ${index + 1}`,
-        InstanceID: disks + 2 + index,
+        InstanceID: firstDisk + disks + index,
         ResourceSubType: ADAPTERS[machine.adapter],
         ResourceType: RESOURCE.ethernet,
       }),

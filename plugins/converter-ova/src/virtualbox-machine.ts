@@ -1,4 +1,5 @@
 import type { Identity } from '@polyvisor/core';
+import { attachmentOf } from './attachment.js';
 import type { Machine } from './machine.js';
 import { type Element, element } from './xml.js';
 
@@ -24,11 +25,16 @@ const CONNECTIONS: ReadonlyMap<string, string> = new Map([
 
 export interface VirtualBoxIds {
   readonly machine: string;
-  readonly disk: string;
+  readonly disks: readonly string[];
 }
 
-export function virtualBoxIds(identity: Identity): VirtualBoxIds {
-  return { machine: identity.uuid('virtualbox machine'), disk: identity.uuid('virtualbox disk') };
+export function virtualBoxIds(identity: Identity, disks: number): VirtualBoxIds {
+  return {
+    machine: identity.uuid('virtualbox machine'),
+    disks: Array.from({ length: disks }, (_, index) =>
+      identity.uuid(index === 0 ? 'virtualbox disk' : `virtualbox disk ${index + 1}`),
+    ),
+  };
 }
 
 /**
@@ -72,12 +78,20 @@ export function virtualBoxMachine(machine: Machine, ids: VirtualBoxIds): Element
       {},
       element(
         'StorageController',
-        { name, type, PortCount: ports, useHostIOCache: 'false', Bootable: 'true' },
-        element(
-          'AttachedDevice',
-          { type: 'HardDisk', port: 0, device: 0 },
-          element('Image', { uuid: `{${ids.disk}}` }),
-        ),
+        // Of SATA, only the ports that are used; the others have a number of their own.
+        {
+          name,
+          type,
+          PortCount: Math.max(ports, type === 'AHCI' ? ids.disks.length : 0),
+          useHostIOCache: 'false',
+          Bootable: 'true',
+        },
+        ...ids.disks.map((uuid, index) => {
+          const { controller, unit } = attachmentOf(machine.controller, index);
+          // Its two IDE channels are the ports of one controller.
+          const [port, device] = machine.controller === 'ide' ? [controller, unit] : [unit, 0];
+          return element('AttachedDevice', { type: 'HardDisk', port, device }, element('Image', { uuid: `{${uuid}}` }));
+        }),
       ),
     ),
   );

@@ -122,7 +122,9 @@ describe('an OVA', () => {
     field.writeUInt8(0x80);
     field.writeBigUInt64BE(BigInt(disk?.size ?? 0), 4);
     expect(Buffer.from(header.subarray(124, 136)).equals(field)).toBe(true);
-    expect((await readOva(file())).ovf).toMatchObject({ disk, capacity: size });
+    const { ovf, files } = await readOva(file());
+    expect(ovf.disks).toMatchObject([{ capacity: size, fileSize: `${disk?.size}` }]);
+    expect(await files.find(disk?.name ?? '')).toMatchObject({ offset: disk?.offset, size: disk?.size });
   }, 120_000);
 });
 

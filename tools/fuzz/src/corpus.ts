@@ -21,7 +21,7 @@ export async function readInputs(folder: string): Promise<readonly KeptInput[]> 
       .sort()
       .map(async (name) => ({
         name,
-        bytes: gunzipSync(await readFile(join(folder, name)), { maxOutputLength: MAX_INPUT }),
+        bytes: new Uint8Array(gunzipSync(await readFile(join(folder, name)), { maxOutputLength: MAX_INPUT })),
       })),
   );
 }

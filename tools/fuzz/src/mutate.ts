@@ -38,7 +38,7 @@ type Mutation = (bytes: Uint8Array, random: Random, others: readonly Uint8Array[
 
 /** A changed copy of an input: one to sixteen mutations on top of each other, most often few. */
 export function mutate(input: Uint8Array, random: Random, others: readonly Uint8Array[]): Uint8Array {
-  let bytes: Uint8Array = input.slice();
+  let bytes: Uint8Array = new Uint8Array(input); // a copy, whatever it is; the slice of a Buffer would be a view
   const count = 1 + random.below(1 << random.below(5));
   for (let done = 0; done < count; done++) bytes = random.pick(MUTATIONS)(bytes, random, others);
   return bytes.length <= MAX_INPUT ? bytes : bytes.slice(0, MAX_INPUT);

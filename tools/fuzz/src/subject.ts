@@ -111,7 +111,7 @@ export async function mended(converter: DiskConverter, input: Uint8Array, limit:
     for await (const patch of patches(converter, memoryFile(input))) {
       const end = patch.offset + patch.bytes.length;
       if (end > limit) continue;
-      if (bytes === input) bytes = input.slice();
+      if (bytes === input) bytes = new Uint8Array(input);
       if (end > bytes.length) {
         const longer = new Uint8Array(end);
         longer.set(bytes);

@@ -19,7 +19,9 @@ export function describeItself(converter: DiskConverter, { knownLimits = [] }: C
     expect(converter.capabilities.hypervisors.length).toBeGreaterThan(0);
     const writer = await converter.create(job(BLOCK_SIZE, memorySink(), {}));
     await writer.abort();
-    expect(writer.order ?? converter.capabilities.order, 'the order with the default options').toBe(converter.capabilities.order);
+    expect(writer.order ?? converter.capabilities.order, 'the order with the default options').toBe(
+      converter.capabilities.order,
+    );
   });
 
   it('refuses a disk that is too large, before writing', async () => {

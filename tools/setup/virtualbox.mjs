@@ -13,6 +13,7 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { say } from './messages.mjs';
 import { capture, interrupted } from './process.mjs';
+import { downloadPackages, lastLines, Missing } from './sid-packages.mjs';
 import { workspaces } from './workspaces.mjs';
 
 /** Tells the tests where VBoxManage is; @polyvisor/testkit looks here first. */
@@ -22,7 +23,6 @@ const VARIABLE = 'POLYVISOR_VBOXMANAGE';
 const RECIPE = 1;
 const STAMP = 'polyvisor.json';
 
-const DOWNLOAD_LIMIT_MS = 5 * 60_000;
 const STEP_LIMIT_MS = 60_000;
 
 /**
@@ -45,10 +45,8 @@ const NOT_NEEDED = {
   libgcrypt20: '999',
 };
 
-/** What runs for it. Debian's programs find their parts by this variable instead of under /usr/lib. */
+/** What is made to run from the cache: the command line, its service, and the program that looks into single images. */
 const PROGRAMS = ['VBoxManage', 'VBoxSVC', 'vbox-img'];
-
-class Missing extends Error {}
 
 /**
  * Puts VirtualBox's command line where the tests find it, for the workspaces that declare `"programs": ["virtualbox"]`. It is
@@ -62,7 +60,8 @@ export async function ensureVirtualBox({ wanted = isDeclared() } = {}) {
     if (!(await isComplete(directory))) await install(directory);
     process.env[VARIABLE] = join(directory, 'VBoxManage');
   } catch (error) {
-    if (!(error instanceof Missing)) throw error;
+    // A full disk or a folder that is not ours is no reason to give up the other tests either.
+    if (!(error instanceof Missing) && error.syscall === undefined) throw error;
     say(
       `VirtualBox: ${error.message}; what it would judge is skipped${process.env.CI ? ', which CI takes for a failure' : ''}`,
     );
@@ -107,7 +106,7 @@ async function install(directory) {
   try {
     mkdirSync(join(work, 'apt'), { recursive: true });
     say("VirtualBox: downloading it as a judge for the tests (60 MB from this system's Debian mirror, once)");
-    await download(join(work, 'apt'));
+    await downloadPackages(join(work, 'apt'), 'virtualbox', NOT_NEEDED);
     const version = await unpack(work, directory);
     rmSync(join(work, 'apt'), { recursive: true });
     writeFileSync(join(work, STAMP), JSON.stringify({ recipe: RECIPE, version }));
@@ -150,87 +149,6 @@ function replace(work, directory) {
   rmSync(old, { recursive: true, force: true });
 }
 
-/** Packages of sid, by an apt with directories of its own: it needs no root, and the system's apt knows nothing of it. */
-async function download(apt) {
-  const mirror = await debianMirror();
-  for (const name of ['lists/partial', 'cache/archives/partial', 'parts', 'log']) {
-    mkdirSync(join(apt, name), { recursive: true });
-  }
-  const status = Object.entries(NOT_NEEDED).map(
-    ([name, version]) =>
-      `Package: ${name}\nStatus: install ok installed\nArchitecture: amd64\nMulti-Arch: allowed\nVersion: ${version}\n` +
-      'Maintainer: none\nDescription: stand-in\n\n',
-  );
-  writeFileSync(join(apt, 'status'), status.join(''));
-  writeFileSync(join(apt, 'sources.list'), `deb [arch=amd64${signedBy()}] ${mirror} sid main contrib\n`);
-  const settings = {
-    'Dir::Etc::sourcelist': join(apt, 'sources.list'),
-    'Dir::Etc::sourceparts': join(apt, 'parts'),
-    'Dir::Etc::preferences': '/dev/null',
-    'Dir::Etc::preferencesparts': join(apt, 'parts'),
-    'Dir::State': apt,
-    'Dir::State::status': join(apt, 'status'),
-    'Dir::State::Lists': join(apt, 'lists'),
-    'Dir::Cache': join(apt, 'cache'),
-    'Dir::Log': join(apt, 'log'),
-    'Debug::NoLocking': 'true',
-    'APT::Architecture': 'amd64',
-    'APT::Install-Recommends': 'false',
-    'APT::Sandbox::User': process.getuid() === 0 ? 'root' : '',
-    // A mirror that stands still serves a list that has run out; its signature is checked all the same.
-    'Acquire::Check-Valid-Until': 'false',
-    'Acquire::Languages': 'none',
-    'Acquire::Retries': '2',
-    'Acquire::http::Timeout': '20',
-    'Acquire::https::Timeout': '20',
-  };
-  writeFileSync(
-    join(apt, 'apt.conf'),
-    // The last lines take away what the system wants run after its own apt.
-    Object.entries(settings)
-      .map(([key, value]) => `${key} ${JSON.stringify(value)};\n`)
-      .join('') +
-      '#clear APT::Update::Post-Invoke;\n#clear APT::Update::Post-Invoke-Success;\n#clear DPkg::Post-Invoke;\n',
-  );
-  const step = async (...args) => {
-    const command = ['-c', join(apt, 'apt.conf'), '-q', '-y', ...args];
-    const env = { ...process.env, LC_ALL: 'C.UTF-8', DEBIAN_FRONTEND: 'noninteractive' };
-    const { code, output } = await capture('apt-get', command, { timeout: DOWNLOAD_LIMIT_MS, env });
-    if (code !== 0) throw new Missing(`apt-get ${args.join(' ')} ended with ${code}: ${lastLines(output)}`);
-  };
-  await step('update');
-  await step('--download-only', 'install', 'virtualbox');
-}
-
-/** The mirror that this machine's own apt uses, whatever the notation of its sources. */
-async function debianMirror() {
-  const { code, output } = await capture('apt-get', [
-    'indextargets',
-    '--format',
-    '$(REPO_URI) $(CODENAME) $(RELEASE) $(COMPONENT)',
-    'Created-By: Packages',
-  ]);
-  if (code !== 0) throw new Missing('this is not a Debian system');
-  const lines = output.split('\n').map((line) => line.split(' '));
-  const main = lines.find(
-    ([uri, codename = '', release = '', component]) =>
-      /^https?:/.test(uri) && component === 'main' && !/[-/]/.test(codename) && !/[-/]/.test(release),
-  );
-  if (main === undefined) throw new Missing('the sources of apt name no Debian mirror');
-  return main[0];
-}
-
-/** Debian's keyring where it is, else whatever apt trusts. */
-function signedBy() {
-  const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
-  try {
-    accessSync(keyring, constants.R_OK);
-    return ` signed-by=${keyring}`;
-  } catch {
-    return '';
-  }
-}
-
 /** Unpacks into `work` what is to run from `directory`, and returns the version. */
 async function unpack(work, directory) {
   const archives = join(work, 'apt/cache/archives');
@@ -259,7 +177,8 @@ async function rewire(work, directory) {
   );
   await must('patchelf', [...rpath, ...libraries]);
   for (const name of ['VBoxManage', 'vbox-img']) {
-    const script = `#!/bin/sh\nVBOX_APP_HOME='${join(directory, 'app')}' exec '${join(directory, 'app', name)}' "$@"\n`;
+    const home = `'${join(directory, 'app').replaceAll("'", "'\\''")}'`;
+    const script = `#!/bin/sh\nVBOX_APP_HOME=${home} exec ${home}/${name} "$@"\n`;
     writeFileSync(join(work, name), script, { mode: 0o755 });
   }
 }
@@ -268,10 +187,6 @@ async function must(command, args) {
   const { code, output } = await capture(command, args, { timeout: STEP_LIMIT_MS });
   if (code === 127) throw new Missing(`${command} is missing; install the Debian package of that name`);
   if (code !== 0 || interrupted()) throw new Missing(`${command} ended with ${code}: ${lastLines(output)}`);
-}
-
-function lastLines(output) {
-  return output.trim().split('\n').slice(-3).join(' | ');
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

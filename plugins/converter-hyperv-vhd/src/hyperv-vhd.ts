@@ -8,6 +8,7 @@ import {
   detectVhd,
   isUsableUuid,
   openVhd,
+  repairVhd,
   vhdBlockNode,
 } from '@polyvisor/vhd';
 import { z } from 'zod';
@@ -118,5 +119,6 @@ export const hypervVhd = defineConverter({
   },
   open: openVhd,
   check: checkVhd,
+  repair: repairVhd,
   blockNode: vhdBlockNode,
 });

@@ -7,6 +7,7 @@ import {
   detectVhd,
   isUsableUuid,
   openVhd,
+  repairVhd,
   vhdBlockNode,
 } from '@polyvisor/vhd';
 import { z } from 'zod';
@@ -60,5 +61,6 @@ export const xenVhd = defineConverter({
     ),
   open: openVhd,
   check: checkVhd,
+  repair: repairVhd,
   blockNode: vhdBlockNode,
 });

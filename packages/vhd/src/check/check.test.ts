@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Finding, ImageFile } from '@polyvisor/core';
-import { available, judgeWith, memoryFile } from '@polyvisor/testkit';
+import { available, judgeWith, memoryFile, noise } from '@polyvisor/testkit';
 import { describe, expect, it } from 'vitest';
 import {
   childImage,
@@ -13,6 +13,7 @@ import {
   type Parent,
   swappedBlocks,
 } from '../images.test-support.js';
+import { repairVhd } from '../repair.js';
 import { checkVhd } from './check.js';
 import { VHD_CONSUMERS } from './consumers.js';
 
@@ -262,6 +263,60 @@ describe('a hostile file', () => {
         },
       });
       expect(found.length).toBeGreaterThan(0);
+    }
+  });
+});
+
+describe('a damaged file', () => {
+  const small = () => {
+    const blockSize = 8192;
+    const image = dynamicImage(4096 + 3 * (512 + blockSize), {
+      size: 3 * blockSize,
+      blockSize,
+      table: [0, 1, 2].map((block) => 8 + block * 17),
+      type: 4,
+      footer: tap,
+      batmap,
+      header: [[576, 4, 'W2ru'], [580, 4, 512], [584, 4, 20], [592, 8, 3072], [64, 8, '\0b\0a\0s\0e']], // prettier-ignore
+    });
+    for (let block = 0; block < 3; block++) image.fill(0xff, 4096 + block * 8704, 4096 + block * 8704 + 2);
+    return image;
+  };
+
+  async function survives(image: Uint8Array): Promise<void> {
+    const file = memoryFile(image);
+    await findings(file, 'xenserver');
+    for await (const patch of repairVhd(file, signal, { now })) expect(patch.bytes.length).toBeLessThan(1 << 20);
+  }
+
+  it('is told of wherever it was cut', async () => {
+    const image = small();
+    for (let length = 0; length < image.length; length += 128) {
+      await survives(image.subarray(0, length));
+      if (length > 512) expect((await findings(memoryFile(image.subarray(0, length)))).length).toBeGreaterThan(0);
+    }
+  });
+
+  it('does not stop the check or the repair, whatever is in it', async () => {
+    const positions = new DataView(noise(4 * 2000, 29).buffer);
+    for (let round = 0; round < 1000; round++) {
+      const image = small();
+      const [place, value] = [positions.getUint32(round * 8), positions.getUint32(round * 8 + 4)];
+      image.writeUInt32BE(value, place % 3068);
+      image.writeUInt8(value & 0xff, image.length - 1 - (place % 512));
+      // Half of them with checksums that are right, so that more is believed.
+      if (round % 2 === 0) {
+        for (const [at, length, field] of [
+          [0, 512, 64],
+          [image.length - 512, 512, 64],
+          [512, 1024, 36],
+        ] as const) {
+          const structure = image.subarray(at, at + length);
+          structure.writeUInt32BE(0, field);
+          structure.writeUInt32BE(~structure.reduce((sum, byte) => sum + byte, 0) >>> 0, field);
+        }
+      }
+      await survives(image);
     }
   });
 });

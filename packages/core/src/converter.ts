@@ -147,6 +147,11 @@ export interface CheckOptions {
   readonly now?: number;
 }
 
+export interface RepairOptions {
+  /** The present in seconds since the Unix epoch, for times in the future. Absent: they are left as they are. */
+  readonly now?: number;
+}
+
 /** One output format. Registered by a plugin; neither the host nor the command line knows any format by name. */
 export interface DiskConverter {
   /** Name on the command line, such as `xen-vhd`. */
@@ -167,7 +172,7 @@ export interface DiskConverter {
   /** Every rule of the format and of its consumers, as findings; a sound image has none. Reads tables, not data. */
   check?(file: ImageFile, options: CheckOptions): AsyncIterable<Finding>;
   /** What mends the image without guessing, in no particular order of offsets. Nothing: there is nothing to mend. */
-  repair?(file: ImageFile, signal: AbortSignal): AsyncIterable<Patch>;
+  repair?(file: ImageFile, signal: AbortSignal, options?: RepairOptions): AsyncIterable<Patch>;
   /** Absent when QEMU cannot read the format. */
   blockNode?(file: ImageFile): Promise<BlockNode>;
 }

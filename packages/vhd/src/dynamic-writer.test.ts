@@ -1,8 +1,9 @@
-import { BLOCK_SIZE, createBlock, pump } from '@polyvisor/core';
+import { BLOCK_SIZE, compareDisks, createBlock, pump } from '@polyvisor/core';
 import { memoryDisk, memorySink, noise } from '@polyvisor/testkit';
 import { describe, expect, it } from 'vitest';
 import { DynamicVhdWriter } from './dynamic-writer.js';
 import { MAX_SIZE } from './layout.js';
+import { openVhd } from './open.js';
 
 const stamp = {
   creatorApplication: 'win ',
@@ -98,4 +99,27 @@ describe('a dynamic VHD', () => {
     }
     expect(end).toBeLessThan(0xffff_ffff * 512);
   }, 60_000);
+
+  it('of small blocks stores those that hold something, and reads back', async () => {
+    for (const sparse of [true, false]) {
+      const sink = memorySink();
+      const KiB = 1024;
+      const size = 7 * MiB;
+      const writer = new DynamicVhdWriter({ sink, size, stamp, sparse, batmap: false, blockSize: 512 * KiB, signal });
+      const pieces = [
+        { offset: 600 * KiB, bytes: noise(16 * KiB, 1) }, // in the second block
+        { offset: 3 * MiB - 4096, bytes: noise(8192, 2) }, // at the end of the sixth and the start of the seventh
+        { offset: size - 512, bytes: noise(512, 3) },
+      ];
+      await pump(memoryDisk(size, pieces), [writer], { signal });
+      await writer.finish();
+      const image = Buffer.from(sink.bytes());
+      const table = Array.from({ length: 14 }, (_, index) => image.readUInt32BE(1536 + index * 4));
+      expect(table.flatMap((sector, block) => (sector === 0xffff_ffff ? [] : [block]))).toEqual([1, 5, 6, 13]);
+      expect(image.length).toBe(4096 + 4 * (4096 + 512 * KiB) - 4096 + 512);
+      const { disk, warnings } = await openVhd(sink.file());
+      expect(warnings).toBeUndefined();
+      expect(await compareDisks(memoryDisk(size, pieces), disk, { signal })).toEqual({ equal: true });
+    }
+  });
 });

@@ -15,11 +15,12 @@ export interface VhdTarget {
 /** Unit in which zeros are skipped, in bytes: the page of most file systems. */
 const UNIT = 4096;
 
-/** The disk's bytes as they are, then the footer. */
+/** The disk's bytes as they are, then the footer: the one kind of VHD that is written from front to back. */
 export function createFixedVhd({ sink, size, stamp, sparse, signal }: VhdTarget): DiskWriter {
   let written = 0; // up to here every byte has been written, when nothing may stay a hole
   return {
     size,
+    order: 'append',
     write: async (block: Block) => {
       const { offset, bytes } = block;
       if (!sparse) await writeZeros(sink, written, offset, signal);

@@ -12,14 +12,14 @@ import {
 } from './layout.js';
 
 /** The header of a dynamic disk whose table of `entries` blocks starts at byte `tableOffset`. */
-export function encodeDynamicHeader(tableOffset: number, entries: number): Buffer {
+export function encodeDynamicHeader(tableOffset: number, entries: number, blockSize = DEFAULT_BLOCK_SIZE): Buffer {
   const header = Buffer.alloc(HEADER.size);
   header.write(HEADER_COOKIE, HEADER.cookie, 'latin1');
   header.writeBigUInt64BE(NO_OFFSET, HEADER.dataOffset);
   header.writeBigUInt64BE(BigInt(tableOffset), HEADER.tableOffset);
   header.writeUInt32BE(VERSION_1_0, HEADER.version);
   header.writeUInt32BE(entries, HEADER.maxTableEntries);
-  header.writeUInt32BE(DEFAULT_BLOCK_SIZE, HEADER.blockSize);
+  header.writeUInt32BE(blockSize, HEADER.blockSize);
   header.writeUInt32BE(checksum(header, HEADER.checksum), HEADER.checksum);
   return header;
 }

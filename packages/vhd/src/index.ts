@@ -7,3 +7,5 @@ export { createFixedVhd, type VhdTarget } from './fixed-writer.js';
 export type { Stamp } from './footer.js';
 export { MAX_SIZE as VHD_MAX_SIZE } from './layout.js';
 export { openVhd } from './open.js';
+export { repairVhd } from './repair.js';
+export { isUsableUuid } from './uuid.js';

@@ -3,6 +3,7 @@ import {
   describeConverter,
   job,
   memoryDisk,
+  memoryFile,
   memorySink,
   noise,
   qemuImgCompare,
@@ -18,7 +19,11 @@ const MiB = 2 ** 20;
 // Not among the variants: `azure`, which would really store the suite's disks of 1 GiB. Below it is shown to be the
 // fixed disk, byte for byte.
 describeConverter(hypervVhd, {
-  variants: { fixed: { subformat: 'fixed' }, 'dynamic, no holes': { sparse: 'never' } },
+  variants: {
+    fixed: { subformat: 'fixed' },
+    'dynamic, no holes': { sparse: 'never' },
+    'small blocks': { block: '512k' },
+  },
   oracles: [
     qemuImgCompare('vpc'),
     qemuImgSize('vpc'),
@@ -79,5 +84,62 @@ describe('what Azure expects', () => {
       message: expect.stringContaining('Azure takes only fixed disks'),
     });
     expect((await convert({ azure: true, subformat: 'fixed' })).image.length).toBe(10 * MiB + 512);
+  });
+});
+
+describe('what users may ask for', () => {
+  it('is a creator, its version, a unique id and a block size', async () => {
+    const { image } = await convert({
+      creator: 'vbox',
+      version: 6.3,
+      uuid: '0A0B0C0D-0E0F-4001-8203-040506070809',
+      block: '1M',
+    });
+    const footer = image.subarray(-512);
+    expect(footer.toString('latin1', 28, 36)).toBe('vbox\0\u0006\0\u0003');
+    expect(footer.toString('hex', 68, 84)).toBe('0a0b0c0d0e0f40018203040506070809');
+    expect(image.readUInt32BE(512 + 32)).toBe(1 * MiB);
+    expect(image.readUInt32BE(512 + 28)).toBe(10);
+    // Of ten blocks only the fourth is stored, with a bit for each of its 2048 sectors.
+    const table = Array.from({ length: 10 }, (_, block) => image.readUInt32BE(1536 + block * 4));
+    expect(table.filter((sector) => sector !== 0xffff_ffff)).toEqual([table[3]]);
+    const bitmap = image.subarray((table[3] ?? 0) * 512, (table[3] ?? 0) * 512 + 512);
+    expect(bitmap.equals(Buffer.alloc(512).fill(0xff, 0, 256))).toBe(true);
+  });
+
+  it.each([
+    { block: '4M' },
+    { block: '3k' },
+    { creator: 'vpc' },
+    { version: '70000.1' },
+    { version: 'new' },
+    { uuid: 'x' },
+  ])('is not %j', async (options) => {
+    await expect(hypervVhd.create(job(MiB, memorySink(), options))).rejects.toMatchObject({ code: 'options-invalid' });
+  });
+
+  it('is written front to back when it is fixed', async () => {
+    const fixed = await hypervVhd.create(job(MiB, memorySink(), { subformat: 'fixed' }));
+    const dynamic = await hypervVhd.create(job(MiB, memorySink(), {}));
+    expect(fixed.order).toBe('append');
+    expect(dynamic.order ?? hypervVhd.capabilities.order).toBe('random');
+  });
+
+  it('has no findings, for Hyper-V, VirtualBox, KVM and, when it is fixed, Azure', async () => {
+    const { signal } = new AbortController();
+    const now = 1_800_000_000;
+    const findings = async (options: Readonly<Record<string, unknown>>, consumer?: string) => {
+      const { image } = await convert(options);
+      const found: string[] = [];
+      const check = hypervVhd.check?.(memoryFile(image), { signal, now, ...(consumer && { consumer }) }) ?? [];
+      for await (const { rule } of check) found.push(rule);
+      return found;
+    };
+    for (const consumer of [undefined, 'hyperv', 'virtualbox', 'kvm', 'xenserver']) {
+      for (const options of [{}, { block: '512k' }, { subformat: 'fixed' }])
+        expect(await findings(options, consumer)).toEqual([]);
+    }
+    expect(await findings({ azure: true }, 'azure')).toEqual([]);
+    expect(await findings({}, 'azure')).toEqual(['vhd-azure-fixed']);
   });
 });

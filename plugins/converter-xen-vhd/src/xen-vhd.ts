@@ -5,7 +5,9 @@ import {
   VHD_MAX_SIZE,
   checkVhd,
   detectVhd,
+  isUsableUuid,
   openVhd,
+  repairVhd,
   vhdBlockNode,
 } from '@polyvisor/vhd';
 import { z } from 'zod';
@@ -31,9 +33,16 @@ export const xenVhd = defineConverter({
     consumers: VHD_CONSUMERS,
     hypervisors: ['XenServer', 'XCP-ng', 'CloudStack'],
   },
-  options: z.strictObject({}),
+  options: z.strictObject({
+    uuid: z
+      .string()
+      .refine(isUsableUuid, 'must be a UUID (xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx), and not the null one')
+      .transform((uuid) => uuid.toLowerCase())
+      .optional()
+      .describe('Unique id of the disk; by default it follows from what is on the disk'),
+  }),
   detect: (file) => detectVhd(file, (creator) => creator.startsWith(CREATOR)),
-  create: ({ size, sink, identity, signal }) =>
+  create: ({ size, sink, identity, signal, options: { uuid } }) =>
     Promise.resolve(
       new DynamicVhdWriter({
         sink,
@@ -43,7 +52,7 @@ export const xenVhd = defineConverter({
           creatorVersion: CREATOR_VERSION,
           creatorHostOs: '',
           time: identity.time,
-          uuid: identity.uuid('xen-vhd'),
+          uuid: uuid ?? identity.uuid('xen-vhd'),
         },
         batmap: true,
         sparse: true,
@@ -52,5 +61,6 @@ export const xenVhd = defineConverter({
     ),
   open: openVhd,
   check: checkVhd,
+  repair: repairVhd,
   blockNode: vhdBlockNode,
 });

@@ -423,3 +423,35 @@ describe('check', () => {
     expect(await rulesOf(overlay)).toEqual([]);
   });
 });
+
+describe('check and repair of anything', () => {
+  it('end without an exception, and what was mended stays mended', async () => {
+    const sources = [
+      await sample(),
+      await sample({ compression: 'zlib' }),
+      Buffer.from((await write(xenQcow2, memoryDisk(MiB, [{ offset: 0, bytes: noise(4096) }]), {})).sink.bytes()),
+    ];
+    const random = new Uint32Array(noise(4 * 4000, 29).buffer);
+    for (let round = 0; round < 400; round++) {
+      const bytes = Buffer.from(sources[round % sources.length] as Buffer);
+      const { l1, l2, refcountTable, refcountBlock } = places(bytes);
+      const areas = [0, l1, l2, refcountTable, refcountBlock];
+      const flips = 1 + (round % 3);
+      for (let flip = 0; flip < flips; flip++) {
+        const [area, at, bit] = [0, 1, 2].map((n) => random[(round * 9 + flip * 3 + n) % random.length] as number);
+        const position = (areas[(area as number) % areas.length] as number) + ((at as number) % 160);
+        bytes[position] = (bytes[position] as number) ^ (1 << ((bit as number) % 8));
+      }
+      const before = await findingsOf(bytes, 'xcp-ng');
+      const after = await repaired(bytes);
+      if (after.equals(bytes)) continue;
+      expect(before.length).toBeGreaterThan(0);
+      expect(await rulesOf(after)).toEqual([]);
+    }
+  }, 60_000);
+
+  it('ends with a file of any length', async () => {
+    const whole = await sample();
+    for (let length = 0; length < whole.length; length += 4099) await findingsOf(whole.subarray(0, length), 'kvm');
+  }, 60_000);
+});

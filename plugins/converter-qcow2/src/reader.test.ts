@@ -218,15 +218,15 @@ describe('hostile headers', () => {
       message: /reserved bits of an L1/,
     },
     'reserved bits in an L2 entry': {
-      mutate: (bytes, l1, l2) => bytes.writeBigUInt64BE(bytes.readBigUInt64BE(l2) | 2n, l2),
+      mutate: (bytes, _, l2) => bytes.writeBigUInt64BE(bytes.readBigUInt64BE(l2) | 2n, l2),
       message: /reserved bits of an L2/,
     },
     'a data cluster beside a cluster': {
-      mutate: (bytes, l1, l2) => bytes.writeBigUInt64BE(bytes.readBigUInt64BE(l2) | 1024n, l2),
+      mutate: (bytes, _, l2) => bytes.writeBigUInt64BE(bytes.readBigUInt64BE(l2) | 1024n, l2),
       message: /beside a cluster/,
     },
     'a data cluster in an L2 table': {
-      mutate: (bytes, l1, l2) => bytes.writeBigUInt64BE(BigInt(l2), l2),
+      mutate: (bytes, _, l2) => bytes.writeBigUInt64BE(BigInt(l2), l2),
       message: /data cluster lies in an L2 table/,
     },
     'a data cluster in the L1 table': {
@@ -234,11 +234,11 @@ describe('hostile headers', () => {
       message: /data cluster lies in the L1 table/,
     },
     'a compressed cluster in the header': {
-      mutate: (bytes, l1, l2) => bytes.writeBigUInt64BE(1n << 62n, l2),
+      mutate: (bytes, _, l2) => bytes.writeBigUInt64BE(1n << 62n, l2),
       message: /in its header/,
     },
     'a compressed cluster that is none': {
-      mutate: (bytes, l1, l2) => bytes.writeBigUInt64BE((1n << 62n) | 65_536n, l2),
+      mutate: (bytes, _, l2) => bytes.writeBigUInt64BE((1n << 62n) | 65_536n, l2),
       message: /cannot be decompressed|wrong length/,
     },
   };

@@ -233,9 +233,7 @@ function* tableRules(file: ImageFile, header: HeaderFields): Generator<Problem> 
       1,
       'snapshot-table',
       'snapshot table',
-      {
-        refusal: 'qcow2-invalid',
-      },
+      FATAL,
     );
   }
   yield* refcountTableRules(file, header);

@@ -186,6 +186,174 @@ describe('hostile headers', () => {
     });
   });
 
+  const tables: Readonly<
+    Record<string, { readonly mutate: (bytes: Buffer, l1: number, l2: number) => void; readonly message: RegExp }>
+  > = {
+    'an L2 table in the L1 table': {
+      mutate: (bytes, l1) => bytes.writeBigUInt64BE(BigInt(l1), l1 + 8),
+      message: /L2 table lies in the L1 table/,
+    },
+    'an L2 table in the refcount table': {
+      mutate: (bytes, l1) => bytes.writeBigUInt64BE(bytes.readBigUInt64BE(HEADER.refcountTableOffset), l1 + 8),
+      message: /L2 table lies in the refcount table/,
+    },
+    'an L2 table that is a refcount block': {
+      mutate: (bytes, l1) =>
+        bytes.writeBigUInt64BE(
+          bytes.readBigUInt64BE(Number(bytes.readBigUInt64BE(HEADER.refcountTableOffset))),
+          l1 + 8,
+        ),
+      message: /refcount block/,
+    },
+    'an L2 table beside a cluster': {
+      mutate: (bytes, l1, l2) => bytes.writeBigUInt64BE(BigInt(l2 + 512), l1),
+      message: /beside a cluster/,
+    },
+    'an L2 table behind the end': {
+      mutate: (bytes, l1) => bytes.writeBigUInt64BE(1n << 50n, l1),
+      message: /behind the end/,
+    },
+    'reserved bits in an L1 entry': {
+      mutate: (bytes, l1, l2) => bytes.writeBigUInt64BE(BigInt(l2) | (1n << 60n), l1),
+      message: /reserved bits of an L1/,
+    },
+    'reserved bits in an L2 entry': {
+      mutate: (bytes, _, l2) => bytes.writeBigUInt64BE(bytes.readBigUInt64BE(l2) | 2n, l2),
+      message: /reserved bits of an L2/,
+    },
+    'a data cluster beside a cluster': {
+      mutate: (bytes, _, l2) => bytes.writeBigUInt64BE(bytes.readBigUInt64BE(l2) | 1024n, l2),
+      message: /beside a cluster/,
+    },
+    'a data cluster in an L2 table': {
+      mutate: (bytes, _, l2) => bytes.writeBigUInt64BE(BigInt(l2), l2),
+      message: /data cluster lies in an L2 table/,
+    },
+    'a data cluster in the L1 table': {
+      mutate: (bytes, l1, l2) => bytes.writeBigUInt64BE(BigInt(l1), l2),
+      message: /data cluster lies in the L1 table/,
+    },
+    'a compressed cluster in the header': {
+      mutate: (bytes, _, l2) => bytes.writeBigUInt64BE(1n << 62n, l2),
+      message: /in its header/,
+    },
+    'a compressed cluster that is none': {
+      mutate: (bytes, _, l2) => bytes.writeBigUInt64BE((1n << 62n) | 65_536n, l2),
+      message: /cannot be decompressed|wrong length/,
+    },
+  };
+  for (const [name, { mutate, message }] of Object.entries(tables)) {
+    it(`refuses ${name}`, async () => {
+      const bytes = await image(600 * MiB);
+      const l1 = Number(bytes.readBigUInt64BE(HEADER.l1TableOffset));
+      mutate(bytes, l1, Number(bytes.readBigUInt64BE(l1) & 0xff_ffff_ffff_fe00n));
+      const read = async () => {
+        const { disk } = await qcow2.open(memoryFile(bytes, 'evil.qcow2'));
+        await disk.read(new Uint8Array(4096), 0);
+      };
+      await expect(read()).rejects.toMatchObject({
+        code: 'qcow2-invalid',
+        file: 'evil.qcow2',
+        offset: expect.any(Number) as number,
+        message: expect.stringMatching(message) as string,
+      });
+    });
+  }
+
+  it('refuses the zero flag in version 2, which QEMU refuses too', async () => {
+    const { sink } = await write(qcow2, memoryDisk(4 * MiB, [{ offset: 0, bytes: noise(4096) }]), { compat: '0.10' });
+    const bytes = Buffer.from(sink.bytes());
+    const l2 = Number(
+      bytes.readBigUInt64BE(Number(bytes.readBigUInt64BE(HEADER.l1TableOffset))) & 0xff_ffff_ffff_fe00n,
+    );
+    bytes.writeBigUInt64BE(bytes.readBigUInt64BE(l2) | 1n, l2);
+    const { disk } = await qcow2.open(memoryFile(bytes));
+    await expect(disk.read(new Uint8Array(512), 0)).rejects.toThrow(/zero flag/);
+  });
+
+  it('refuses a table in which one compressed cluster stands for all', async () => {
+    const { sink } = await write(qcow2, memoryDisk(16 * MiB, [{ offset: 0, bytes: new Uint8Array(65_536).fill(7) }]), {
+      compression: 'zlib',
+      cluster: '16k',
+    });
+    const bytes = Buffer.from(sink.bytes());
+    const l2 = Number(
+      bytes.readBigUInt64BE(Number(bytes.readBigUInt64BE(HEADER.l1TableOffset))) & 0xff_ffff_ffff_fe00n,
+    );
+    for (let at = 8; at < 1024 * 8; at += 8) bytes.copy(bytes, l2 + at, l2, l2 + 8);
+    const { disk } = await qcow2.open(memoryFile(bytes));
+    await disk.read(new Uint8Array(MiB), 0); // as often as 1024 times is taken
+    bytes.copy(bytes, l2 + 1024 * 8, l2, l2 + 8);
+    const { disk: bomb } = await qcow2.open(memoryFile(bytes));
+    await expect(bomb.read(new Uint8Array(512), 0)).rejects.toThrow(/thousand/);
+  });
+
+  it('decompresses a cluster once for a reader that takes small steps', async () => {
+    const { sink } = await write(qcow2, memoryDisk(4 * MiB, [{ offset: 0, bytes: texture(4 * MiB) }]), {
+      compression: 'zlib',
+    });
+    const file = sink.file();
+    let reads = 0;
+    const counting = { ...file, read: (into: Uint8Array, at: number) => (reads++, file.read(into, at)) };
+    const { disk } = await qcow2.open(counting);
+    const before = reads;
+    for (let at = 0; at < MiB; at += 512) await disk.read(new Uint8Array(512), at);
+    expect(reads - before).toBeLessThanOrEqual(17); // an L2 table, and each of 16 clusters once
+    const few = reads;
+    await disk.read(new Uint8Array(2 * MiB), 2 * MiB);
+    expect(reads - few).toBeLessThan(16); // neighbours are read together
+  });
+
+  it('refuses snapshots that leave the file, and bounds what it keeps of them', async () => {
+    const bytes = await image();
+    const end = bytes.length;
+    const whole = Buffer.concat([bytes, Buffer.alloc(65_536)]);
+    whole.writeUInt32BE(2, HEADER.snapshotCount);
+    whole.writeBigUInt64BE(BigInt(end), HEADER.snapshotsOffset);
+    const open = () => qcow2.open(memoryFile(whole));
+    expect((await open()).snapshots).toEqual([
+      { id: '', name: '' },
+      { id: '', name: '' },
+    ]);
+    whole.writeUInt16BE(65_535, end + 14); // a name as long as the rest of the file
+    await expect(open()).rejects.toThrow(/beyond the end/);
+    whole.writeUInt16BE(0, end + 14);
+    whole.writeUInt32BE(2000, end + 36);
+    await expect(open()).rejects.toThrow(/extra data/);
+    whole.writeUInt32BE(0, end + 36);
+    whole.writeUInt32BE(100, end + 8);
+    await expect(open()).rejects.toThrow(/L1 table of snapshot/);
+  });
+
+  it('refuses header extensions that do not end, or do not stop', async () => {
+    const bytes = await image();
+    bytes.writeUInt32BE(0x12345678, 112);
+    for (let at = 112; at < 112 + 300 * 8; at += 8) bytes.writeUInt32BE(0x12345678, at);
+    await expect(qcow2.open(memoryFile(bytes))).rejects.toThrow(/too many header extensions/);
+    bytes.writeUInt32BE(0xffffffff, 116);
+    await expect(qcow2.open(memoryFile(bytes))).rejects.toThrow(/beyond its area/);
+  });
+
+  it('shows the name of a backing file as text, cut to where it may be', async () => {
+    const bytes = await image();
+    bytes.write('json:{"driver":"nbd"}', 1024);
+    bytes.writeBigUInt64BE(1024n, HEADER.backingFileOffset);
+    bytes.writeUInt32BE(21, HEADER.backingFileSize);
+    const opened = await qcow2.open(memoryFile(bytes));
+    expect(opened.parent).toEqual({ names: ['json:{"driver":"nbd"}'] });
+    await expect(opened.disk.read(new Uint8Array(512), 0)).rejects.toMatchObject({ code: 'parent-missing' });
+    bytes.writeUInt32BE(1024, HEADER.backingFileSize);
+    await expect(qcow2.open(memoryFile(bytes))).rejects.toThrow(/name of the backing file/);
+  });
+
+  it('leaves out a last sector that is not whole, and says so', async () => {
+    const bytes = await image();
+    bytes.writeBigUInt64BE(BigInt(4 * MiB - 100), HEADER.size);
+    const { disk, warnings } = await qcow2.open(memoryFile(bytes));
+    expect(disk.size).toBe(4 * MiB - 512);
+    expect(warnings).toEqual([expect.stringMatching(/multiple of 512/)]);
+  });
+
   it('refuses data behind the end of the file', async () => {
     const bytes = await image();
     const l2 = Number(

@@ -1,10 +1,12 @@
-import { memoryDisk, memorySink, noise, write } from '@polyvisor/testkit';
+import { memoryDisk, memorySink, noise, texture, write } from '@polyvisor/testkit';
 import { describe, expect, it } from 'vitest';
+import { checkQcow2 } from './check.js';
 import { qcow2 } from './qcow2.js';
-import { createDeflater, createIdentity } from '@polyvisor/core';
+import { compareDisks, createDeflater, createIdentity } from '@polyvisor/core';
 import { sampleFacts } from '@polyvisor/testkit';
 
 const MiB = 1024 * 1024;
+const { signal } = new AbortController();
 
 describe('the qcow2 writer', () => {
   it('writes the header as documented, version 3', async () => {
@@ -44,6 +46,9 @@ describe('the qcow2 writer', () => {
     ['a cluster size beyond the limit', { cluster: '4M' }, /cluster/],
     ['zstd in version 2', { compat: '0.10', compression: 'zstd' }, /zstd/],
     ['an unknown version', { compat: '2.0' }, /compat/],
+    ['a level that zlib does not have', { compression: 'zlib', level: 12 }, /levels 1 to 9/],
+    ['a level that zstd does not have', { compression: 'zstd', level: 20 }, /level/],
+    ['preallocation of what is compressed', { compression: 'zlib', preallocation: 'full' }, /preallocated/],
   ])('refuses %s', async (_, options, message) => {
     await expect(write(qcow2, memoryDisk(MiB, []), options)).rejects.toMatchObject({
       message: expect.stringMatching(message) as string,
@@ -66,5 +71,55 @@ describe('the qcow2 writer', () => {
       code: 'disk-too-large',
       hint: expect.stringMatching(/cluster=64k/) as string,
     });
+  });
+
+  const preallocated = memoryDisk(40 * MiB + 512, [
+    { offset: 3 * MiB, bytes: noise(70_000) },
+    { offset: 30 * MiB, bytes: noise(4096) },
+  ]);
+
+  it.each([
+    ['metadata', '64k'],
+    ['full', '64k'],
+    ['metadata', '4k'],
+  ])('maps every cluster with preallocation=%s and clusters of %s', async (preallocation, cluster) => {
+    const { sink } = await write(qcow2, preallocated, { preallocation, cluster });
+    const { disk } = await qcow2.open(sink.file());
+    const extents: unknown[] = [];
+    for await (const extent of disk.extents()) extents.push(extent);
+    expect(extents).toEqual([{ offset: 0, length: 40 * MiB + 512 }]);
+    expect(await compareDisks(preallocated, disk, { signal })).toEqual({ equal: true });
+    let stored = 0;
+    for await (const { length } of sink.file().extents()) stored += length;
+    if (preallocation === 'full') expect(stored).toBeGreaterThan(40 * MiB);
+    else expect(stored).toBeLessThan(2 * MiB);
+  });
+
+  it('compresses smaller with more effort', async () => {
+    const disk = memoryDisk(4 * MiB, [{ offset: 0, bytes: texture(4 * MiB) }]);
+    const sizes: number[] = [];
+    for (const level of [1, 19]) {
+      const { sink } = await write(qcow2, disk, { compression: 'zstd', level });
+      const { disk: back } = await qcow2.open(sink.file());
+      expect(await compareDisks(disk, back, { signal })).toEqual({ equal: true });
+      sizes.push(sink.size as number);
+    }
+    expect(sizes[1]).toBeLessThanOrEqual(sizes[0] as number);
+  });
+
+  it('writes and reads 64 TiB of mostly nothing', async () => {
+    const size = 64 * 1024 * 1024 * MiB;
+    const disk = memoryDisk(size, [
+      { offset: 0, bytes: noise(512) },
+      { offset: size / 2, bytes: noise(512, 2) },
+      { offset: size - 512, bytes: noise(512, 3) },
+    ]);
+    const { sink } = await write(qcow2, disk, {});
+    const { disk: back } = await qcow2.open(sink.file());
+    expect(back.size).toBe(size);
+    expect(await compareDisks(disk, back, { signal })).toEqual({ equal: true });
+    const findings: unknown[] = [];
+    for await (const finding of checkQcow2(sink.file(), { signal })) findings.push(finding);
+    expect(findings).toEqual([]);
   });
 });

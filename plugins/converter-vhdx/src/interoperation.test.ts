@@ -62,11 +62,11 @@ describe.skipIf(!available('qemu-img', 'qemu-utils'))('a VHDX made by qemu-img',
   });
 
   it('is read when it is all there is of 64 TiB', async () => {
-    await judgeWith('qemu-img', ['create', '-f', 'vhdx', '-o', 'block_size=1048576', path('big.vhdx'), '64T']);
+    await judgeWith('qemu-img', ['create', '-f', 'vhdx', '-o', 'block_size=33554432', path('big.vhdx'), '64T']);
     await judgeWith('qemu-io', ['-f', 'vhdx', '-c', 'write -P 7 70368744112128 64k', path('big.vhdx')]);
     await using file = await openImageFile(path('big.vhdx'));
     const { disk, facts } = await vhdx.open(file);
-    expect(facts).toMatchObject({ blocks: 64 * MiB, 'blocks stored': 1 });
+    expect(facts).toMatchObject({ blocks: 2 * MiB, 'blocks stored': 1 });
     const end = Buffer.alloc(131_072);
     await disk.read(end, disk.size - end.length);
     expect(end.equals(Buffer.concat([Buffer.alloc(65_536), Buffer.alloc(65_536, 7)]))).toBe(true);

@@ -5,11 +5,18 @@ import type { Metadata } from './read-metadata.js';
 import type { Region } from './read-regions.js';
 import type { Report } from './rules.js';
 
-/** Bytes of the BAT in memory at once. */
+/** Bytes that are read at once when an entry is looked up, and when the whole table is gone through. */
 const PAGE = 64 * 1024;
+const PIECE = 1024 * 1024;
 
 /** Pages kept for readers that jump about: 4 MiB. */
 const CACHED_PAGES = 64;
+
+/** Low bits of an entry that hold its state. */
+const STATE = 7;
+
+/** Bits that are clear in an entry of a payload block that is not stored (states 0 to 3), whatever its offset. */
+const INTERESTING = ENTRY.reserved | 4;
 
 export interface BatEntry {
   readonly state: number;
@@ -54,12 +61,13 @@ export class Bat {
 
   /** The entry of the sector bitmap that describes a payload block. */
   bitmap(block: number): Promise<BatEntry> {
-    return this.#entry((Math.floor(block / this.chunkRatio) + 1) * (this.chunkRatio + 1) - 1);
+    return this.#entry(this.#bitmapOf(Math.floor(block / this.chunkRatio)));
   }
 
   async #entry(index: number): Promise<BatEntry> {
     const at = index * ENTRY.size;
-    return decode(await this.#page(Math.floor(at / PAGE)), at % PAGE);
+    const page = await this.#page(Math.floor(at / PAGE));
+    return decode(new DataView(page.buffer, page.byteOffset, page.length), at % PAGE);
   }
 
   #page(index: number): Promise<Buffer> {
@@ -84,9 +92,9 @@ export class Bat {
   /** The table piece by piece, without the holes of its file, which say that nothing is there. `first` counts entries. */
   async *pieces(signal?: AbortSignal): AsyncGenerator<{ readonly first: number; readonly bytes: Buffer }> {
     for await (const { offset, length } of this.#stored(signal)) {
-      for (let at = offset; at < offset + length; at += PAGE) {
+      for (let at = offset; at < offset + length; at += PIECE) {
         signal?.throwIfAborted();
-        yield { first: at / ENTRY.size, bytes: await this.#read(at, Math.min(PAGE, offset + length - at)) };
+        yield { first: at / ENTRY.size, bytes: await this.#read(at, Math.min(PIECE, offset + length - at)) };
       }
     }
   }
@@ -109,12 +117,13 @@ export class Bat {
     signal?: AbortSignal,
   ): AsyncGenerator<readonly { readonly block: number; readonly offset: number }[]> {
     for await (const { first, bytes } of this.pieces(signal)) {
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
       const stored: { block: number; offset: number }[] = [];
       for (let at = 0; at < bytes.length; at += ENTRY.size) {
-        const { state, offset } = decode(bytes, at);
-        if (state < PAYLOAD.fullyPresent) continue;
+        if ((view.getUint32(at, true) & STATE) < PAYLOAD.fullyPresent) continue;
         const index = first + at / ENTRY.size;
-        if (!this.#isBitmap(index)) stored.push({ block: this.#blockOf(index), offset });
+        if (index !== this.#bitmapOf(this.#chunkOf(index)))
+          stored.push({ block: this.#blockOf(index), offset: decode(view, at).offset });
       }
       if (stored.length > 0) yield stored;
     }
@@ -125,12 +134,17 @@ export class Bat {
     return Math.min(this.disk.blockSize, this.disk.size - block * this.disk.blockSize);
   }
 
-  #isBitmap(index: number): boolean {
-    return index % (this.chunkRatio + 1) === this.chunkRatio;
+  #chunkOf(index: number): number {
+    return Math.floor(index / (this.chunkRatio + 1));
+  }
+
+  /** Index of the entry of a chunk's sector bitmap, which is its last. */
+  #bitmapOf(chunk: number): number {
+    return (chunk + 1) * (this.chunkRatio + 1) - 1;
   }
 
   #blockOf(index: number): number {
-    return index - Math.floor(index / (this.chunkRatio + 1));
+    return index - this.#chunkOf(index);
   }
 
   /**
@@ -145,29 +159,34 @@ export class Bat {
       if (partial === undefined) return;
       report('vhdx-bat-bitmap-missing', 'a payload block is partially present, and its sector bitmap is not there', {
         offset: partial.at,
-        expected: `a bitmap in entry ${(partial.chunk + 1) * (this.chunkRatio + 1) - 1} of the BAT`,
+        expected: `a bitmap in entry ${this.#bitmapOf(partial.chunk)} of the BAT`,
         found: 'none',
       });
       partial = undefined;
     };
     for await (const { first, bytes } of this.pieces(signal)) {
-      for (let at = 0; at < bytes.length; at += ENTRY.size) {
-        const low = bytes.readUInt32LE(at);
-        if (low === 0 && bytes.readUInt32LE(at + 4) === 0) continue;
-        const index = first + at / ENTRY.size;
-        const chunk = Math.floor(index / (this.chunkRatio + 1));
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+      if (partial !== undefined && partial.chunk !== this.#chunkOf(first)) missing(); // its bitmap is in a hole
+      let nextBitmap = this.#bitmapOf(this.#chunkOf(first));
+      let index = first;
+      for (let at = 0; at < bytes.length; at += ENTRY.size, index++) {
+        const low = view.getUint32(at, true);
+        const isBitmap = index === nextBitmap;
+        // A table of 64 TiB has 67 million entries, most of them without anything to be looked at.
+        if (!isBitmap && (low & INTERESTING) === 0) continue;
         const place = this.#offset + index * ENTRY.size;
-        if (partial !== undefined && partial.chunk !== chunk) missing();
-        const entry = decode(bytes, at);
         if ((low & ENTRY.reserved) !== 0) {
           const found = `0x${low.toString(16)}`;
           report('vhdx-bat-reserved', `reserved bits of BAT entry ${index} are set`, { offset: place, found });
         }
-        if (this.#isBitmap(index)) {
+        const entry = decode(view, at);
+        if (isBitmap) {
+          nextBitmap += this.chunkRatio + 1;
           if (this.#checkBitmap(entry, index, place, occupancy, report)) partial = undefined;
+          missing();
         } else if (this.#checkPayload(entry, this.#blockOf(index), place, occupancy, report)) {
           stored++;
-          if (entry.state === PAYLOAD.partiallyPresent) partial ??= { chunk, at: place };
+          if (entry.state === PAYLOAD.partiallyPresent) partial ??= { chunk: this.#chunkOf(index), at: place };
         }
       }
     }
@@ -218,6 +237,7 @@ export class Bat {
   #checkBitmap(entry: BatEntry, index: number, at: number, occupancy: Occupancy, report: Report): boolean {
     const { state, offset } = entry;
     if (this.disk.parent === undefined) {
+      if (state === 0 && offset === 0) return true;
       report('vhdx-bat-bitmap-unused', `BAT entry ${index} is of a sector bitmap, which the disk does not have`, {
         offset: at,
         expected: '0',
@@ -265,7 +285,7 @@ export class Bat {
   }
 }
 
-function decode(bytes: Buffer, at: number): BatEntry {
-  const low = bytes.readUInt32LE(at);
-  return { state: low & 7, offset: (bytes.readUInt32LE(at + 4) * 4096 + (low >>> 20)) * MIB };
+function decode(view: DataView, at: number): BatEntry {
+  const low = view.getUint32(at, true);
+  return { state: low & STATE, offset: (view.getUint32(at + 4, true) * 4096 + (low >>> 20)) * MIB };
 }

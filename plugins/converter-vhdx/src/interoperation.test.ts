@@ -1,8 +1,8 @@
 import { copyFile, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { compareDisks, openImageFile } from '@polyvisor/core';
-import { available, judgeWith, memoryDisk, noise } from '@polyvisor/testkit';
+import { compareDisks, convert, createIdentity, openImageFile } from '@polyvisor/core';
+import { available, judgeWith, memoryDisk, noise, sampleFacts } from '@polyvisor/testkit';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { vhdx } from './vhdx.js';
 
@@ -62,11 +62,11 @@ describe.skipIf(!available('qemu-img', 'qemu-utils'))('a VHDX made by qemu-img',
   });
 
   it('is read when it is all there is of 64 TiB', async () => {
-    await judgeWith('qemu-img', ['create', '-f', 'vhdx', '-o', 'block_size=1048576', path('big.vhdx'), '64T']);
+    await judgeWith('qemu-img', ['create', '-f', 'vhdx', '-o', 'block_size=33554432', path('big.vhdx'), '64T']);
     await judgeWith('qemu-io', ['-f', 'vhdx', '-c', 'write -P 7 70368744112128 64k', path('big.vhdx')]);
     await using file = await openImageFile(path('big.vhdx'));
     const { disk, facts } = await vhdx.open(file);
-    expect(facts).toMatchObject({ blocks: 64 * MiB, 'blocks stored': 1 });
+    expect(facts).toMatchObject({ blocks: 2 * MiB, 'blocks stored': 1 });
     const end = Buffer.alloc(131_072);
     await disk.read(end, disk.size - end.length);
     expect(end.equals(Buffer.concat([Buffer.alloc(65_536), Buffer.alloc(65_536, 7)]))).toBe(true);
@@ -120,4 +120,36 @@ describe.skipIf(!available('qemu-io', 'qemu-utils'))('a VHDX that QEMU did not c
       await handle.write(bytes, 0, bytes.length, offset);
     await handle.close();
   }
+});
+
+describe.skipIf(!available('qemu-io', 'qemu-utils'))('a VHDX made here', () => {
+  it.each(['1M', '4M', '32M', '256M'])(
+    'is read by QEMU on both sides of the entries for bitmaps (blocks of %s)',
+    async (block) => {
+      // Chunks have 4 GiB.
+      const places = [0, 4096 * MiB - 4096, 4096 * MiB, 8192 * MiB + 512];
+      const bytes = Buffer.alloc(4096, 7);
+      const image = path('disk.vhdx');
+      const [artifact] = await convert({
+        source: memoryDisk(
+          8200 * MiB + 512,
+          places.map((offset) => ({ offset, bytes })),
+        ),
+        targets: [{ converter: vhdx, options: { block }, path: image }],
+        identity: createIdentity('test'),
+        appliance: sampleFacts,
+        force: false,
+        verify: true,
+        emit: () => undefined,
+        signal,
+      });
+      expect(artifact).toMatchObject({ size: 8200 * MiB + 512 });
+      await judgeWith('qemu-img', ['check', '-f', 'vhdx', image]);
+      const reads = places.flatMap((offset) => ['-c', `read -P 7 ${offset} 4096`]);
+      const zeros = places.flatMap((offset) => ['-c', `read -P 0 ${offset + 1024 * MiB} 4096`]).slice(0, 6);
+      const output = await judgeWith('qemu-io', ['-r', '-f', 'vhdx', ...reads, ...zeros, image]);
+      expect(output.match(/^read 4096\/4096/gm)).toHaveLength(7);
+      expect(output).not.toMatch(/failed/i);
+    },
+  );
 });

@@ -1,4 +1,4 @@
-import { memoryFile, noise } from '@polyvisor/testkit';
+import { memoryFile, memorySink, noise } from '@polyvisor/testkit';
 import { describe, expect, it } from 'vitest';
 import {
   AT,
@@ -147,6 +147,31 @@ function sampleImageOf(): Buffer {
   image.set(noise(MiB, 31), 4 * MiB);
   return image;
 }
+
+describe('a log of 4 GiB', () => {
+  it('costs what is stored of it', async () => {
+    const image = unwritten();
+    const place = 8 * MiB;
+    const length = 0xfff0_0000;
+    const size = place + length;
+    for (const at of [AT.header1, AT.header2]) {
+      image.writeUInt32LE(length, at + 68);
+      image.writeUInt32LE(place, at + 72);
+    }
+    withLog(image, []);
+    const position = 3 * 1024 * MiB;
+    const sink = memorySink();
+    await sink.write(image, 0);
+    await sink.write(encodeEntry(entry(5, position, position, second), size), place + position);
+    await sink.end(size);
+    const started = performance.now();
+    const { disk } = await vhdx.open(sink.file());
+    expect(performance.now() - started).toBeLessThan(5000);
+    const read = Buffer.alloc(2 * MiB);
+    await disk.read(read, 0);
+    expect(read.equals(image.subarray(4 * MiB, 6 * MiB))).toBe(true);
+  });
+});
 
 describe('a log that cannot be replayed is refused', () => {
   const code = (image: Buffer) =>

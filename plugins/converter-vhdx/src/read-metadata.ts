@@ -38,6 +38,9 @@ interface Item {
   readonly offset: number;
 }
 
+/** By name; undefined where an item is there and damaged, which has been reported. */
+type Items = ReadonlyMap<ItemName, Item | undefined>;
+
 const NAMES = new Map<string, ItemName>((Object.keys(ITEMS) as ItemName[]).map((name) => [ITEMS[name].guid, name]));
 
 /** Reads the metadata. Undefined when the disk cannot be told from it, which has been reported. */
@@ -51,9 +54,9 @@ export async function readMetadata(file: ImageFile, region: Region, report: Repo
       expected: ITEMS[name].guid,
     });
   }
-  const parameters = readFileParameters(items.get('fileParameters'), region, report);
-  const logicalSector = readLogicalSector(items.get('logicalSector'), region, report);
-  const size = readDiskSize(items.get('diskSize'), logicalSector ?? 512, region, report);
+  const parameters = readFileParameters(items, region, report);
+  const logicalSector = readLogicalSector(items, region, report);
+  const size = readDiskSize(items, logicalSector ?? 512, region, report);
   if (parameters === undefined || logicalSector === undefined || size === undefined) return undefined;
   const diskId = items.get('diskId');
   const { blockSize, flags, offset } = parameters;
@@ -80,11 +83,7 @@ const LABELS: Readonly<Record<ItemName, string>> = {
   parentLocator: 'parent',
 };
 
-async function readItems(
-  file: ImageFile,
-  region: Region,
-  report: Report,
-): Promise<ReadonlyMap<ItemName, Item> | undefined> {
+async function readItems(file: ImageFile, region: Region, report: Report): Promise<Items | undefined> {
   if (region.length < METADATA_TABLE.size) {
     report('vhdx-metadata-table', 'the metadata region is too short for its table', {
       offset: region.offset,
@@ -104,7 +103,7 @@ async function readItems(
     });
     return undefined;
   }
-  const items = new Map<ItemName, Item>();
+  const items = new Map<ItemName, Item | undefined>();
   const places: { readonly start: number; readonly end: number; readonly at: number }[] = [];
   const seen = new Set<string>();
   for (let index = 0; index < count; index++) {
@@ -132,6 +131,7 @@ async function readItems(
         expected: `between ${METADATA_TABLE.size} and ${region.length} of the region`,
         found: `${length} bytes at ${start}`,
       });
+      if (name !== undefined) items.set(name, undefined);
       continue;
     }
     places.push({ start, end: start + length, at });
@@ -143,6 +143,7 @@ async function readItems(
         expected: wanted === undefined ? `at most ${MAX_ITEM_LENGTH}` : String(wanted),
         found: String(length),
       });
+      items.set(name, undefined);
       continue;
     }
     // Early images do not mark the physical sector size as required, and everybody takes them.
@@ -174,18 +175,19 @@ function reportOverlap(
   }
 }
 
-/** The item, or a report that it is missing. */
-function need(item: Item | undefined, name: ItemName, region: Region, report: Report): Item | undefined {
-  if (item !== undefined) return item;
-  report('vhdx-item-missing', `the metadata does not give the ${LABELS[name]}`, {
-    offset: region.offset,
-    expected: ITEMS[name].guid,
-  });
-  return undefined;
+/** The item; where it is missing, a report. */
+function need(items: Items, name: ItemName, region: Region, report: Report): Item | undefined {
+  if (!items.has(name)) {
+    report('vhdx-item-missing', `the metadata does not give the ${LABELS[name]}`, {
+      offset: region.offset,
+      expected: ITEMS[name].guid,
+    });
+  }
+  return items.get(name);
 }
 
-function readFileParameters(found: Item | undefined, region: Region, report: Report) {
-  const item = need(found, 'fileParameters', region, report);
+function readFileParameters(items: Items, region: Region, report: Report) {
+  const item = need(items, 'fileParameters', region, report);
   if (item === undefined) return undefined;
   const [blockSize, flags] = [item.bytes.readUInt32LE(0), item.bytes.readUInt32LE(4)];
   const unknown = flags & ~(FILE_FLAG.leaveBlocksAllocated | FILE_FLAG.hasParent);
@@ -207,8 +209,8 @@ function readFileParameters(found: Item | undefined, region: Region, report: Rep
   return { blockSize, flags, offset: item.offset + 4 };
 }
 
-function readLogicalSector(found: Item | undefined, region: Region, report: Report): number | undefined {
-  const item = need(found, 'logicalSector', region, report);
+function readLogicalSector(items: Items, region: Region, report: Report): number | undefined {
+  const item = need(items, 'logicalSector', region, report);
   if (item === undefined) return undefined;
   const size = item.bytes.readUInt32LE(0);
   if (!SECTOR_SIZES.includes(size)) {
@@ -236,13 +238,8 @@ function readPhysicalSector(item: Item | undefined, report: Report): number | un
   return size;
 }
 
-function readDiskSize(
-  found: Item | undefined,
-  logicalSector: number,
-  region: Region,
-  report: Report,
-): number | undefined {
-  const item = need(found, 'diskSize', region, report);
+function readDiskSize(items: Items, logicalSector: number, region: Region, report: Report): number | undefined {
+  const item = need(items, 'diskSize', region, report);
   if (item === undefined) return undefined;
   const size = item.bytes.readBigUInt64LE(0);
   if (size === 0n || size > BigInt(MAX_DISK_SIZE) || size % BigInt(logicalSector) !== 0n) {

@@ -3,8 +3,7 @@ import { vhdx } from './vhdx.js';
 
 describeConverter(vhdx, {
   variants: {
-    fixed: { subformat: 'fixed' },
-    '1 MiB blocks, 512-byte physical sectors': { block: '1M', 'physical-sector': 512 },
+    'fixed, 1 MiB blocks, 512-byte physical sectors': { subformat: 'fixed', block: '1M', 'physical-sector': 512 },
   },
   oracles: [
     qemuImgCheck('vhdx'),

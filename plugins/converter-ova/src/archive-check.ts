@@ -113,7 +113,7 @@ async function* trailerFindings(file: ImageFile, offset: number): AsyncGenerator
     });
   } else if (length > MAX_TRAILER) {
     const message = 'more zeros follow the archive than VirtualBox reads';
-    yield error('ova-trailer-long', VIRTUALBOX, message, {
+    yield warning('ova-trailer-long', VIRTUALBOX, message, {
       offset,
       expected: `at most ${MAX_TRAILER}`,
       found: `${length}`,

@@ -164,6 +164,7 @@ describe('checking an OVA', () => {
 
   it('finds controllers that VirtualBox does not import', async () => {
     expect(await rules(appliance(withItem(controller(20, 'vmware.nvme.controller'))))).toEqual(['ovf-nvme']);
+    expect(await rules(appliance(withItem(controller(20, 'NVMe'))))).toEqual([]);
     expect(await rules(appliance(withItem(controller(6, 'lsilogic'))))).toEqual(['ovf-controllers']);
     const twice = `<rasd:AddressOnParent>0</rasd:AddressOnParent><rasd:ElementName>x</rasd:ElementName><rasd:InstanceID>50</rasd:InstanceID><rasd:Parent>3</rasd:Parent><rasd:ResourceType>17</rasd:ResourceType>`;
     expect(await rules(appliance(withItem(twice)))).toEqual(['ovf-unit-twice']);

@@ -26,7 +26,7 @@ export function* descriptorFindings(bytes: Uint8Array): Generator<Finding> {
   const systems = children(root, 'VirtualSystem');
   if (children(root, 'VirtualSystemCollection').length > 0 || systems.length > 1) {
     const hint = 'take the appliance apart, one machine each';
-    yield error('ovf-collection', ESXI, 'the descriptor is of several machines', { hint });
+    yield warning('ovf-collection', ESXI, 'the descriptor is of several machines', { hint });
   } else if (systems.length === 0) {
     yield error('ovf-system-missing', CONSUMERS, 'the descriptor describes no machine');
   }
@@ -40,7 +40,7 @@ function* namespaceFindings(root: XmlNode): Generator<Finding> {
   const spaces = [...root.attributes].filter(([key]) => key === 'xmlns' || key.startsWith('xmlns:'));
   if (spaces.some(([, value]) => value === ENVELOPE_1)) return;
   const found = spaces.map(([, value]) => value).find((value) => /ovf\/envelope|schema\/ovf\/1\/envelope/.test(value));
-  yield error('ovf-namespace', ESXI, 'the descriptor is not of OVF 1.x as DMTF has it', {
+  yield warning('ovf-namespace', ESXI, 'the descriptor is not of OVF 1.x as DMTF has it', {
     expected: ENVELOPE_1,
     found: quoted(found ?? 'no namespace of OVF'),
   });
@@ -61,11 +61,11 @@ function* diskFindings(root: XmlNode): Generator<Finding> {
       yield error('ovf-file-ref', CONSUMERS, message, { found: quoted(reference) });
     }
     if (attribute(disk, 'parentRef') !== undefined) {
-      yield error('ovf-disk-parent', CONSUMERS, `the disk ${name} is only the difference to a parent disk`);
+      yield warning('ovf-disk-parent', CONSUMERS, `the disk ${name} is only the difference to a parent disk`);
     }
     const format = attribute(disk, 'format') ?? '';
     if (reference !== undefined && !VMDK_FORMAT.test(format)) {
-      yield error('ovf-disk-format', CONSUMERS, `the disk ${name} is of a format that is not imported`, {
+      yield warning('ovf-disk-format', CONSUMERS, `the disk ${name} is of a format that is not imported`, {
         expected: 'http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized',
         found: quoted(format),
       });
@@ -80,7 +80,7 @@ function* diskFindings(root: XmlNode): Generator<Finding> {
   for (const file of files) {
     if (attribute(file, 'chunkSize') !== undefined) {
       const found = quoted(attribute(file, 'href') ?? '');
-      yield error('ovf-file-chunked', CONSUMERS, 'a file is split into chunks', { found, hint: 'join them' });
+      yield warning('ovf-file-chunked', CONSUMERS, 'a file is split into chunks', { found, hint: 'join them' });
     }
   }
 }

@@ -49,7 +49,7 @@ function itemOf(node: XmlNode): Item {
 function* typeFindings(type: string | undefined): Generator<Finding> {
   const words = (type ?? '').split(/\s+/);
   if (words.some((word) => /^vmx-\d+$/.test(word))) return;
-  yield error('ovf-system-type', ESXI, 'the machine is of no hardware version of VMware', {
+  yield warning('ovf-system-type', ESXI, 'the machine is of no hardware version of VMware', {
     expected: 'vmx-13 or another vmx-N',
     found: quoted(type ?? ''),
     hint: 'convert the disk to ova with flavour=vmware',
@@ -131,10 +131,16 @@ function* referenceFindings(root: XmlNode, items: readonly Item[]): Generator<Fi
 
 function* controllerFindings(items: readonly Item[]): Generator<Finding> {
   for (const { name, type, subtype } of items) {
-    if (type === TYPE.otherStorage && /nvme/i.test(subtype)) {
-      yield error('ovf-nvme', VIRTUALBOX, `${name} is an NVMe controller, which VirtualBox does not import`, {
-        found: quoted(subtype),
-      });
+    // VirtualBox has a name of its own for it, which its own exports carry and which it imports.
+    if (type === TYPE.otherStorage && /nvme/i.test(subtype) && subtype !== 'NVMe') {
+      yield warning(
+        'ovf-nvme',
+        VIRTUALBOX,
+        `${name} is an NVMe controller under a name that VirtualBox does not import`,
+        {
+          found: quoted(subtype),
+        },
+      );
     }
     if (type === TYPE.scsi && /^VirtualSCSI$/i.test(subtype)) {
       const message = `${name} is paravirtual; VirtualBox quietly puts an LsiLogic in its place`;
@@ -159,7 +165,9 @@ function* controllerFindings(items: readonly Item[]): Generator<Finding> {
     const unit = child(node, 'AddressOnParent')?.text.trim();
     if (type !== TYPE.disk || parent === undefined || unit === undefined) continue;
     if (scsi.has(parent) && unit === '7') {
-      yield error('ovf-scsi-unit', ESXI, `${name} is on the unit that the adapter has for itself`, { found: 'unit 7' });
+      yield warning('ovf-scsi-unit', ESXI, `${name} is on the unit that the adapter has for itself`, {
+        found: 'unit 7',
+      });
     }
     if (places.has(`${parent}:${unit}`)) {
       yield error('ovf-unit-twice', CONSUMERS, `${name} is on a unit that another disk has`, {

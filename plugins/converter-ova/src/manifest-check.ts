@@ -32,7 +32,7 @@ export async function* manifestFindings(
     }
     if (!STRICT.test(line)) {
       const details = { expected: `${entry.algorithm.toUpperCase()}(${entry.name})= …`, found: quoted(line) };
-      yield error('ovf-manifest-spacing', ESXI, 'a line of the manifest has other spaces than ESXi takes', details);
+      yield warning('ovf-manifest-spacing', ESXI, 'a line of the manifest has other spaces than ESXi takes', details);
     }
     if (listed.has(entry.name)) {
       const message = 'the manifest lists a file twice';

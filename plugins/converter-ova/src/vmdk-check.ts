@@ -76,7 +76,7 @@ async function* layoutFindings(file: ImageFile, offset: number, name: string): A
   const version = start.readUInt32LE(VERSION_AT);
   if (version !== WANTED_VERSION) {
     const details = { offset: offset + VERSION_AT, expected: `${WANTED_VERSION}`, found: `${version}` };
-    yield error('ovf-vmdk-version', ESXI, `${name} is a VMDK of another version`, details);
+    yield warning('ovf-vmdk-version', ESXI, `${name} is a VMDK of another version`, details);
   }
   const last = Buffer.alloc(SECTOR);
   const at = file.size - SECTOR;

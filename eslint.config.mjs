@@ -12,7 +12,7 @@ const arrows = {
   'type:app': ['type:core', 'type:definition', 'type:engine', 'type:host'],
   'type:testkit': ['type:core'],
   'type:plugin': ['type:core', 'type:format'],
-  'type:tool': ['type:core', 'type:testkit', 'type:tool'],
+  'type:tool': ['type:app', 'type:core', 'type:host', 'type:testkit', 'type:tool'],
 };
 
 function boundaries(extraTags = []) {

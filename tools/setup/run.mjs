@@ -1,4 +1,4 @@
-// Entry of `npm start`, `npm test`, `npm run lint` and `npm run build`. Needs nothing installed, and keeps to syntax
+// Entry of `npm start`, `npm test`, `npm run lint`, `npm run build` and `npm run fuzz`. Needs nothing installed, and keeps to syntax
 // that an old Node can read, so that the message below is what its user sees.
 import { fileURLToPath } from 'node:url';
 

@@ -6,10 +6,11 @@ import { ensureNodePackages } from './node-packages.mjs';
 import { forwardSignals, interrupted, interruptionCode, run } from './process.mjs';
 import { writeReferences } from './references.mjs';
 import { countTests } from './test-results.mjs';
+import { ensureVirtualBox } from './virtualbox.mjs';
 
 const TEST_RESULTS = 'coverage/results.json';
 
-const tasks = { start, test, lint, build };
+const tasks = { start, test, lint, build, fuzz };
 
 /** Runs one task and sets the exit code. */
 export async function runTask(name, args) {
@@ -59,6 +60,7 @@ async function test(args) {
   await alone(async () => {
     await ensureNodePackages();
     await ensureDebianPackages(['run', 'test']);
+    await ensureVirtualBox();
   });
   const checks = [
     { title: 'types', work: () => compile() },
@@ -95,6 +97,14 @@ async function build(args) {
   await alone(ensureNodePackages);
   writeReferences();
   return nx('run-many', '-t', 'build', ...args);
+}
+
+/** Feeds mutated images to every reader; what follows `npm run fuzz --` goes to tools/fuzz. */
+async function fuzz(args) {
+  await alone(ensureNodePackages);
+  const compiled = await compile();
+  if (interrupted()) return interruptionCode();
+  return compiled || tool('@polyvisor/fuzz/dist/main.js', args);
 }
 
 function compile() {

@@ -7,11 +7,13 @@ const model: CompletionModel = {
   commands: [
     { name: 'convert', summary: "convert one's disk", options: [option('--to', true), option('--force', false)] },
     { name: 'plugins', summary: 'list', options: [] },
+    { name: 'check', summary: 'check', options: [option('--for', true)] },
   ],
   options: [option('--json', false)],
   formats: ['raw', 'xen-vhd'],
   provisioners: [],
   booters: [],
+  consumers: ['azure', 'hyperv'],
 };
 
 function complete(words: readonly string[]): string[] {
@@ -37,6 +39,7 @@ describe('completionScript', () => {
       ['raw', 'xen-vhd'],
     ],
     [['polyvisor', '--json', 'convert', 'x', '--to', 'x'], ['xen-vhd']],
+    [['polyvisor', 'check', 'x', '--for', 'a'], ['azure']],
   ])('completes %j in bash', (words, expected) => expect(complete(words)).toEqual(expected));
 
   it('knows the commands, options and formats in zsh and fish', () => {

@@ -20,6 +20,8 @@ export interface CompletionModel {
   readonly formats: readonly string[];
   readonly provisioners: readonly string[];
   readonly booters: readonly string[];
+  /** Who loads images, as `check --for` names them. */
+  readonly consumers: readonly string[];
 }
 
 /** Text for the shell to source. Everything in it comes from the model. */
@@ -37,6 +39,7 @@ function valuesOf(flag: string, model: CompletionModel): readonly string[] | und
   if (flag === '--to' || flag === '--from') return model.formats;
   if (flag === '--provisioner') return model.provisioners;
   if (flag === '--booter') return model.booters;
+  if (flag === '--for') return model.consumers;
   if (flag === '--firmware') return ['bios', 'uefi'];
   return undefined;
 }

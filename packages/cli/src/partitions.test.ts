@@ -45,23 +45,39 @@ function gpt(sectors = 4096): Buffer {
   header.write('EFI PART');
   header.writeUInt32LE(0x10000, 8);
   header.writeUInt32LE(92, 12);
+  header.writeBigUInt64LE(BigInt(sectors - 1), 32);
+  header.fill(0x11, 56, 72);
   header.writeBigUInt64LE(2n, 72);
   header.writeUInt32LE(128, 80);
   header.writeUInt32LE(128, 84);
   header.writeUInt32LE(crc32(bytes.subarray(1024, 1024 + 128 * 128)), 88);
   header.writeUInt32LE(crc32(header.subarray(0, 92)), 16);
+  header.copy(bytes, (sectors - 1) * 512);
   return bytes;
 }
+
+const uuid = (first: number) => `000000${first.toString(16).padStart(2, '0')}-0000-0000-0000-000000000000`;
+const messages = async (bytes: Buffer) => (await readPartitions(disk(bytes))).problems.map(({ message }) => message);
 
 describe('readPartitions', () => {
   it('reads a GPT', async () => {
     expect(await readPartitions(disk(gpt()))).toEqual({
       kind: 'gpt',
+      identity: '11111111-1111-1111-1111-111111111111',
+      sectorSize: 512,
       problems: [],
       partitions: [
-        { number: 1, start: 34 * 512, size: 30 * 512, type: 'BIOS boot', name: '', boot: false },
-        { number: 2, start: 64 * 512, size: 960 * 512, type: 'EFI system', name: 'ESP', boot: false },
-        { number: 4, start: 1024 * 512, size: 2977 * 512, type: 'Linux file system', name: 'root?', boot: false },
+        { number: 1, start: 34 * 512, size: 30 * 512, type: 'BIOS boot', name: '', boot: false, uuid: uuid(1) },
+        { number: 2, start: 64 * 512, size: 960 * 512, type: 'EFI system', name: 'ESP', boot: false, uuid: uuid(2) },
+        {
+          number: 4,
+          start: 1024 * 512,
+          size: 2977 * 512,
+          type: 'Linux file system',
+          name: 'root?',
+          boot: false,
+          uuid: uuid(4),
+        },
       ],
     });
   });
@@ -104,14 +120,49 @@ describe('readPartitions', () => {
   it('reports checksums, impossible counts and entries off the disk, and reads no further', async () => {
     const header = gpt();
     header[512 + 60] = 1;
-    expect((await readPartitions(disk(header))).problems).toEqual(['the checksum of the GPT header is wrong']);
+    expect(await messages(header)).toEqual(['the checksum of the GPT header is wrong']);
     const count = gpt();
     count.writeUInt32LE(0xffffffff, 512 + 80);
-    expect((await readPartitions(disk(count))).problems.at(-1)).toContain('4294967295 entries');
+    expect((await messages(count)).at(-1)).toContain('4294967295 entries');
     const far = gpt();
     far.writeBigUInt64LE(0xffffffffffffffffn, 512 + 72);
     expect((await readPartitions(disk(far))).partitions).toEqual([]);
-    expect((await readPartitions(disk(gpt(2048)))).problems).toEqual(['partition 4 does not lie on the disk']);
+    expect(await messages(gpt(2048))).toEqual([
+      'partition 4 does not lie on the disk: it ends at byte 2048512 of 1048576',
+    ]);
+  });
+
+  it('tells where the backup GPT is when it is not at the end', async () => {
+    const whole = gpt();
+    const longer = Buffer.concat([whole, Buffer.alloc(512)]);
+    expect(await messages(longer)).toEqual([expect.stringContaining('enlarged after it was partitioned') as string]);
+    expect((await messages(whole.subarray(0, -512)))[0]).toContain('(sector 4095 of 4095): the disk was cut off');
+    whole.fill(0, 4095 * 512);
+    expect(await messages(whole)).toEqual([expect.stringContaining('there is no backup GPT') as string]);
+  });
+
+  it('reads a GPT in sectors of 4096 bytes', async () => {
+    const small = gpt();
+    const bytes = Buffer.alloc(4096 * 4096);
+    small.copy(bytes, 0, 0, 512);
+    small.copy(bytes, 4096, 512, 1024);
+    small.copy(bytes, 8192, 1024, 1024 + 128 * 128);
+    small.copy(bytes, 4095 * 4096, 512, 1024);
+    const { sectorSize, partitions, problems } = await readPartitions(disk(bytes));
+    expect([sectorSize, partitions[1]?.start, partitions[1]?.size, problems]).toEqual([
+      4096,
+      64 * 4096,
+      960 * 4096,
+      [],
+    ]);
+  });
+
+  it('tells the signature of an MBR, and a boot sector from one', async () => {
+    const bytes = mbr(Buffer.alloc(100 * 512), 0, [[0x83, 1, 9]]);
+    bytes.writeUInt32LE(0xabc, 440);
+    expect(await readPartitions(disk(bytes))).toMatchObject({ kind: 'mbr', identity: '00000abc' });
+    bytes.write('Remove disks or other media', 446 + 32);
+    expect(await readPartitions(disk(bytes))).toMatchObject({ kind: 'none' });
   });
 
   it('survives any single byte that is wrong', async () => {

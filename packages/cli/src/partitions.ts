@@ -13,16 +13,30 @@ export interface Partition {
   readonly name: string;
   /** Whether the table marks it for booting. */
   readonly boot: boolean;
+  /** Unique identity of the entry; absent in an MBR. */
+  readonly uuid?: string;
+}
+
+/** Something wrong with a table; the entries are shown as they are. */
+export interface TableProblem {
+  readonly kind: 'outside' | 'checksum' | 'backup' | 'invalid';
+  readonly message: string;
 }
 
 export interface PartitionTable {
   readonly kind: 'gpt' | 'mbr' | 'none';
   readonly partitions: readonly Partition[];
-  /** What is wrong with the table. The entries are shown as they are. */
-  readonly problems: readonly string[];
+  /** The disk's identity: its GUID, or the signature of an MBR as eight digits; absent where there is none. */
+  readonly identity?: string;
+  /** Bytes that one address of the table stands for: 512, or 4096 on disks with such sectors. */
+  readonly sectorSize: number;
+  readonly problems: readonly TableProblem[];
 }
 
 const SECTOR = 512;
+
+/** Sectors of a disk with a GPT: the header lies in the second of them. */
+const SECTOR_SIZES = [512, 4096];
 
 /** UEFI specification 2.10, §5.3.3: at least 128 bytes an entry; usual are 128 entries. More than these is nonsense. */
 const MAX_ENTRIES = 1024;
@@ -61,8 +75,9 @@ const MBR_TYPES: Readonly<Record<number, string>> = {
 
 /** Reads a disk's partition table. Nothing in it is trusted: all counts are bounded, and no entry is followed off the disk. */
 export async function readPartitions(disk: DiskSource): Promise<PartitionTable> {
+  const none = { kind: 'none', partitions: [], sectorSize: SECTOR, problems: [] } as const;
   const first = await readSector(disk, 0);
-  if (first === undefined || first.readUInt16LE(510) !== 0xaa55) return { kind: 'none', partitions: [], problems: [] };
+  if (first === undefined || first.readUInt16LE(510) !== 0xaa55 || !hasBootFlags(first)) return none;
   const entries = mbrEntries(first);
   if (entries.some(({ type }) => type === 0xee)) return readGpt(disk);
   const partitions: Partition[] = [];
@@ -70,18 +85,34 @@ export async function readPartitions(disk: DiskSource): Promise<PartitionTable> 
     partitions.push(mbrPartition(number, type, start, size, active));
     if ([0x05, 0x0f, 0x85].includes(type)) partitions.push(...(await readLogical(disk, start)));
   }
-  return { kind: 'mbr', partitions, problems: partitions.flatMap((one) => outside(one, disk)) };
+  const signature = first.readUInt32LE(440);
+  return {
+    kind: 'mbr',
+    partitions,
+    ...(signature === 0 ? {} : { identity: signature.toString(16).padStart(8, '0') }),
+    sectorSize: SECTOR,
+    problems: partitions.flatMap((one) => outside(one, disk)),
+  };
+}
+
+/** Each entry of an MBR begins with 0 or 0x80. In the boot sector of a file system there is text instead. */
+function hasBootFlags(sector: Buffer): boolean {
+  return [0, 1, 2, 3].every((index) => ((sector[446 + 16 * index] ?? 0) & 0x7f) === 0);
 }
 
 /** What a disk looks like it boots under: an EFI system partition for UEFI, code in its first sector for BIOS. */
 export async function firmwareOf(disk: DiskSource): Promise<readonly Firmware[]> {
   const { partitions } = await readPartitions(disk);
-  const first = await readSector(disk, 0);
   const firmware: Firmware[] = [];
-  // Bytes 0 to 439 are the boot loader's.
-  if (first?.subarray(0, 440).some((byte) => byte !== 0) === true) firmware.push('bios');
+  if (await bootCodeOf(disk)) firmware.push('bios');
   if (partitions.some(({ type }) => type === 'EFI system')) firmware.push('uefi');
   return firmware.length > 0 ? firmware : ['bios', 'uefi'];
+}
+
+/** Whether there is anything in bytes 0 to 439 of a disk, which are the boot loader's. */
+export async function bootCodeOf(disk: DiskSource): Promise<boolean> {
+  const first = await readSector(disk, 0);
+  return first?.subarray(0, 440).some((byte) => byte !== 0) === true;
 }
 
 async function readSector(disk: DiskSource, offset: number): Promise<Buffer | undefined> {
@@ -127,45 +158,65 @@ async function readLogical(disk: DiskSource, extended: number): Promise<Partitio
 }
 
 async function readGpt(disk: DiskSource): Promise<PartitionTable> {
-  const problems: string[] = [];
-  const header = await readSector(disk, SECTOR);
-  if (header === undefined || header.toString('latin1', 0, 8) !== 'EFI PART') {
-    return { kind: 'gpt', partitions: [], problems: ['the protective MBR has no GPT header behind it'] };
+  for (const sectorSize of SECTOR_SIZES) {
+    const header = await readSector(disk, sectorSize);
+    if (header?.toString('latin1', 0, 8) === 'EFI PART') return readGptBehind(disk, header, sectorSize);
   }
+  const message = 'the protective MBR has no GPT header behind it';
+  return { kind: 'gpt', partitions: [], sectorSize: SECTOR, problems: [{ kind: 'invalid', message }] };
+}
+
+async function readGptBehind(disk: DiskSource, header: Buffer, sectorSize: number): Promise<PartitionTable> {
+  const problems: TableProblem[] = [];
   const headerSize = header.readUInt32LE(12);
   if (headerSize < 92 || headerSize > SECTOR || !hasCrc(header.subarray(0, headerSize))) {
-    problems.push('the checksum of the GPT header is wrong');
+    problems.push({ kind: 'checksum', message: 'the checksum of the GPT header is wrong' });
   }
-  const entriesAt = Number(header.readBigUInt64LE(72)) * SECTOR;
+  const backup = await problemOfBackup(disk, Number(header.readBigUInt64LE(32)), sectorSize);
+  if (backup !== undefined) problems.push({ kind: 'backup', message: backup });
+  const facts = { kind: 'gpt', identity: guid(header.subarray(56, 72)), sectorSize } as const;
+  const entriesAt = Number(header.readBigUInt64LE(72)) * sectorSize;
   const count = header.readUInt32LE(80);
   const entrySize = header.readUInt32LE(84);
   const length = count * entrySize;
   if (count > MAX_ENTRIES || entrySize < 128 || entrySize > MAX_ENTRY_SIZE || !(entriesAt + length <= disk.size)) {
-    return {
-      kind: 'gpt',
-      partitions: [],
-      problems: [...problems, `the GPT claims ${count} entries of ${entrySize} bytes at ${entriesAt}`],
-    };
+    const message = `the GPT claims ${count} entries of ${entrySize} bytes at ${entriesAt}`;
+    return { ...facts, partitions: [], problems: [...problems, { kind: 'invalid', message }] };
   }
   const entries = Buffer.alloc(length);
   await disk.read(entries, entriesAt);
-  if (crc32(entries) !== header.readUInt32LE(88)) problems.push('the checksum of the GPT entries is wrong');
+  if (crc32(entries) !== header.readUInt32LE(88)) {
+    problems.push({ kind: 'checksum', message: 'the checksum of the GPT entries is wrong' });
+  }
   const partitions: Partition[] = [];
   for (let index = 0; index < count; index++) {
     const entry = entries.subarray(index * entrySize, (index + 1) * entrySize);
     const type = guid(entry);
     if (/^[0-]+$/.test(type)) continue;
-    const start = Number(entry.readBigUInt64LE(32)) * SECTOR;
+    const start = Number(entry.readBigUInt64LE(32)) * sectorSize;
     partitions.push({
       number: index + 1,
       start,
-      size: Number(entry.readBigUInt64LE(40)) * SECTOR + SECTOR - start,
+      size: Number(entry.readBigUInt64LE(40)) * sectorSize + sectorSize - start,
       type: GPT_TYPES[type] ?? type,
       name: printable(entry.toString('utf16le', 56, 128).replace(/\0[^]*$/, '')),
       boot: (entry.readUInt32LE(48) & 4) !== 0, // attribute bit 2: legacy BIOS bootable
+      uuid: guid(entry.subarray(16, 32)),
     });
   }
-  return { kind: 'gpt', partitions, problems: [...problems, ...partitions.flatMap((one) => outside(one, disk))] };
+  return { ...facts, partitions, problems: [...problems, ...partitions.flatMap((one) => outside(one, disk))] };
+}
+
+/** The copy of the header belongs into the last sector (UEFI §5.3.2); a disk that was enlarged or cut off has it elsewhere. */
+async function problemOfBackup(disk: DiskSource, address: number, sectorSize: number): Promise<string | undefined> {
+  const last = Math.floor(disk.size / sectorSize) - 1;
+  const place = `sector ${address} of ${last + 1}`;
+  if (address > last) return `the backup GPT would lie behind the end of the disk (${place}): the disk was cut off`;
+  const header = await readSector(disk, address * sectorSize);
+  if (header?.toString('latin1', 0, 8) !== 'EFI PART') return `there is no backup GPT where it should be (${place})`;
+  return address === last
+    ? undefined
+    : `the backup GPT does not lie at the end of the disk (${place}): the disk was enlarged after it was partitioned`;
 }
 
 function hasCrc(header: Buffer): boolean {
@@ -181,8 +232,10 @@ function guid(bytes: Buffer): string {
   return `${turned(0, 4)}-${turned(4, 6)}-${turned(6, 8)}-${hex(8, 10)}-${hex(10, 16)}`;
 }
 
-function outside({ number, start, size }: Partition, disk: DiskSource): string[] {
-  return size > 0 && start + size <= disk.size ? [] : [`partition ${number} does not lie on the disk`];
+function outside({ number, start, size }: Partition, disk: DiskSource): TableProblem[] {
+  if (size > 0 && start + size <= disk.size) return [];
+  const end = size > 0 ? `it ends at byte ${start + size} of ${disk.size}` : 'it ends before it starts';
+  return [{ kind: 'outside', message: `partition ${number} does not lie on the disk: ${end}` }];
 }
 
 /** Names come from the disk; control characters could do things to a terminal. */

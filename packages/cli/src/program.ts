@@ -39,6 +39,16 @@ export const COMMANDS: readonly Entry[] = [
     load: () => import('./commands/verify.js'),
   },
   {
+    name: 'check',
+    summary: 'check an image against the rules of its format and of who is to load it',
+    load: () => import('./commands/check.js'),
+  },
+  {
+    name: 'repair',
+    summary: 'mend what can be mended in an image without guessing',
+    load: () => import('./commands/repair.js'),
+  },
+  {
     name: 'plugins',
     summary: 'list what is loaded, from where, with capabilities and options',
     load: () => import('./commands/plugins.js'),

@@ -1,8 +1,8 @@
 import type { Emit } from '@polyvisor/core';
 import type { Host, Project } from '@polyvisor/host';
-import type { Io } from './io.js';
+import type { Io, Output } from './io.js';
 import { createRenderer } from './render/create.js';
-import type { Renderer } from './render/renderer.js';
+import type { Paint, Renderer } from './render/renderer.js';
 import { OWN_PACKAGE } from './version.js';
 
 /** Options that every command understands. */
@@ -29,8 +29,8 @@ export interface Session extends AsyncDisposable {
   host(): Promise<Host>;
   /** From now on these values are shown nowhere. */
   hide(secrets: readonly string[]): Promise<void>;
-  /** Gives the answer: a value for machines, a text for people. */
-  answer(value: object, text: string): void;
+  /** Gives the answer: a value for machines, a text for people, and how to paint that on a terminal. */
+  answer(value: object, text: string, paint?: Paint): void;
   /** The question was answered with no: exit code 1. */
   answeredNo: boolean;
 }
@@ -41,12 +41,15 @@ export function createSession(io: Io, options: GlobalOptions): Session {
   let project: Promise<Project> | undefined;
   let host: Promise<Host> | undefined;
   const { env } = io;
+  const coloured = ({ isTTY }: Output) =>
+    options.color && !env['NO_COLOR'] && (isTTY === true || Boolean(env['FORCE_COLOR']));
   const renderer = createRenderer(
     {
       stdout: io.stdout,
       stderr: io.stderr,
       verbosity: options.quiet ? 'quiet' : options.verbose ? 'verbose' : 'normal',
-      color: options.color && !env['NO_COLOR'] && (io.stderr.isTTY === true || Boolean(env['FORCE_COLOR'])),
+      color: coloured(io.stderr),
+      answerColor: coloured(io.stdout),
       redact: (text) => redact(text),
       now: Date.now,
     },
@@ -86,7 +89,7 @@ export function createSession(io: Io, options: GlobalOptions): Session {
       const { createRedactor } = await import('@polyvisor/definition');
       redact = createRedactor(secrets);
     },
-    answer: (value, text) => renderer.result(value, text),
+    answer: (value, text, paint) => renderer.result(value, text, paint),
     answeredNo: false,
     [Symbol.asyncDispose]: async () => {
       renderer.close();

@@ -143,6 +143,8 @@ export interface CheckOptions {
   readonly signal: AbortSignal;
   /** The consumer that `--for` names, for rules that only matter to it; findings for others may be left out. */
   readonly consumer?: string;
+  /** The present, in seconds since the Unix epoch, for rules on times; absent: those are left out. */
+  readonly now?: number;
 }
 
 /** One output format. Registered by a plugin; neither the host nor the command line knows any format by name. */

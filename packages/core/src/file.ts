@@ -27,7 +27,8 @@ export async function openImageFile(path: string): Promise<ImageFile> {
   }
 }
 
-function fileSource(handle: FileHandle, path: string, size: number): ImageFile {
+/** Bytes of an open file. Takes over the handle: disposing closes it. */
+export function fileSource(handle: FileHandle, path: string, size: number): ImageFile {
   return {
     path,
     size,

@@ -3,17 +3,9 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import {
-  type Detection,
-  type DiskConverter,
-  errorKind,
-  type Event,
-  type ImageFile,
-  PolyvisorError,
-} from '@polyvisor/core';
+import { errorKind, type Event, type ImageFile, PolyvisorError } from '@polyvisor/core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createHost, type Host, type HostOptions, readProject } from './index.js';
-import { detectFormat } from './detect.js';
 
 /** Made-up packages lie where Node would not find it. */
 const ZOD = pathToFileURL(createRequire(import.meta.url).resolve('zod')).href;
@@ -290,6 +282,18 @@ describe('refusing plugins', () => {
   });
 });
 
+it('tells what is odd about a file as an event, unless the format was named', async () => {
+  const sure = moduleOf('a', 'text').replace("detect: async () => 'no'", "detect: async () => 'yes'");
+  await write({ ...pluginPackage('a', 'format-a', sure), ...pluginPackage('b', 'format-b', moduleOf('b', 'other')) });
+  await using made = await host({ plugins: ['./a', './b'] });
+  const file = { path: 'x.other', size: 0 } as ImageFile;
+  await made.detect(file, 'text');
+  expect(events).toEqual([]);
+  expect((await made.detect(file)).id).toBe('text');
+  const message = 'x.other is text, although .other is the name of other';
+  expect(events).toEqual([{ type: 'log', level: 'info', scope: 'format', message }]);
+});
+
 describe('the project file', () => {
   it('gives absolute paths', async () => {
     await write({ 'polyvisor.yaml': 'output: out\ndefinitions: [defs]\nvariables: [a.yaml]\n' });
@@ -318,48 +322,5 @@ describe('the project file', () => {
   it('reports broken YAML with line and column', async () => {
     await write({ 'polyvisor.yaml': 'plugins: [\n' });
     expect(await failure(readProject(folder))).toMatchObject({ code: 'project-invalid', issues: [{ line: 2 }] });
-  });
-});
-
-describe('recognising a file', () => {
-  const file = (path: string): ImageFile => ({
-    path,
-    size: 4096,
-    async *extents() {
-      yield { offset: 0, length: 4096 };
-    },
-    read: (into) => Promise.resolve(void into.fill(1)),
-    [Symbol.asyncDispose]: () => Promise.resolve(),
-  });
-  /** Says `answer` to a file that holds something and `toBlank` to one that holds nothing. */
-  const format = (id: string, answer: Detection, toBlank: Detection = 'no') =>
-    ({
-      id,
-      extension: `.${id}`,
-      detect: async (one: ImageFile) => {
-        const byte = new Uint8Array(1);
-        await one.read(byte, 0);
-        return byte[0] === 0 ? toBlank : answer;
-      },
-    }) as unknown as DiskConverter;
-  const anything = format('anything', 'maybe', 'maybe');
-
-  it.each([
-    ['the one that is sure', [anything, format('a', 'maybe'), format('b', 'yes')], 'b'],
-    ['the one that finds it possible', [anything, format('a', 'maybe'), format('b', 'no')], 'a'],
-    ['the one that takes anything, when nobody else wants it', [anything, format('a', 'no')], 'anything'],
-    ['of several, the one with the extension', [anything, format('disk', 'maybe'), format('b', 'maybe')], 'disk'],
-  ])('takes %s', async (_, converters, id) => {
-    expect((await detectFormat(file('some.disk'), converters)).id).toBe(id);
-  });
-
-  it('names all that claim it', async () => {
-    const error = await failure(detectFormat(file('x'), [format('a', 'yes'), format('b', 'yes'), anything]));
-    expect(error).toMatchObject({ code: 'format-ambiguous', hint: 'say which it is: --from a' });
-    expect(error.message).toContain('a or b');
-  });
-
-  it('says so when nobody knows it', async () => {
-    expect(await failure(detectFormat(file('x'), [format('a', 'no')]))).toMatchObject({ code: 'format-unknown' });
   });
 });

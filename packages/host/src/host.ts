@@ -2,18 +2,21 @@ import {
   type Booter,
   DefinitionError,
   type DiskConverter,
+  type Emit,
   type ImageFile,
+  type PluginContext,
   type Provisioner,
   suggest,
 } from '@polyvisor/core';
 import { z } from 'zod';
 import type { Commands } from './commands.js';
+import { createContext } from './context.js';
 import type { Contribution, Contributions, Kind } from './contributions.js';
-import { detectFormat } from './detect.js';
+import { type Recognition, recogniseFormat } from './detect.js';
 import type { Origin } from './discovery.js';
 import { inject, injectable } from './injection.js';
 import type { LoadedPlugin } from './load.js';
-import { COMMANDS, CONTRIBUTIONS, PLUGINS } from './tokens.js';
+import { COMMANDS, CONTRIBUTIONS, EMIT, PLUGINS } from './tokens.js';
 
 /** A plugin and all that it brings, as plain data: what `polyvisor plugins` prints. */
 export interface PluginDescription {
@@ -48,8 +51,12 @@ export interface Host extends AsyncDisposable {
   provisioner(id: string): Provisioner;
   booter(id: string): Booter;
   plugins(): readonly PluginDescription[];
-  /** The converter that reads a file: the one named by `from`, or the one that recognises it. */
+  /** The converter that reads a file: the one named by `from`, or the one that recognises it. Notes on that become events. */
   detect(file: ImageFile, from?: string): Promise<DiskConverter>;
+  /** The same with the notes, for who shows them. */
+  recognise(file: ImageFile, from?: string): Promise<Recognition>;
+  /** A log, and programs that end with the run, for what the command itself does; as plugins get them. */
+  context(name: string): PluginContext;
 }
 
 @injectable()
@@ -57,15 +64,18 @@ export class PluginHost implements Host {
   readonly #plugins: readonly LoadedPlugin[];
   readonly #contributions: Contributions;
   readonly #commands: Commands;
+  readonly #emit: Emit;
 
   constructor(
     @inject(PLUGINS) plugins: readonly LoadedPlugin[],
     @inject(CONTRIBUTIONS) contributions: Contributions,
     @inject(COMMANDS) commands: Commands,
+    @inject(EMIT) emit: Emit,
   ) {
     this.#plugins = plugins;
     this.#contributions = contributions;
     this.#commands = commands;
+    this.#emit = emit;
   }
 
   converters(): readonly DiskConverter[] {
@@ -111,7 +121,18 @@ export class PluginHost implements Host {
   }
 
   async detect(file: ImageFile, from?: string): Promise<DiskConverter> {
-    return from === undefined ? detectFormat(file, this.converters()) : this.converter(from);
+    const { converter, notes } = await this.recognise(file, from);
+    for (const message of notes) this.#emit({ type: 'log', level: 'info', scope: 'format', message });
+    return converter;
+  }
+
+  async recognise(file: ImageFile, from?: string): Promise<Recognition> {
+    if (from !== undefined) return { converter: this.converter(from), notes: [] };
+    return recogniseFormat(file, this.converters());
+  }
+
+  context(name: string): PluginContext {
+    return createContext(name, this.#commands, this.#emit);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,7 @@
 import { type Detection, FormatError, type ImageFile } from '@polyvisor/core';
 import { DISK_TYPE, FOOTER, SECTOR, SHORT_FOOTER_SIZE } from './layout.js';
-import { expectConsistentType, hasCookie, isFooter, readAt, readFooter } from './read-footer.js';
+import { readAt } from './read-at.js';
+import { expectConsistentType, hasCookie, isFooter, readFooter } from './read-footer.js';
 import { readDynamicHeader } from './read-header.js';
 
 /**

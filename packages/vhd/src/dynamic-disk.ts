@@ -1,6 +1,6 @@
-import type { Extent, ImageFile } from '@polyvisor/core';
+import { type DiskSource, type Extent, type ImageFile, readPadded } from '@polyvisor/core';
 import { NOT_ALLOCATED, SECTOR, bitmapSectors } from './layout.js';
-import { readAt } from './read-footer.js';
+import { readAt } from './read-at.js';
 
 /** A dynamic disk whose table has been checked. */
 export interface BlockMap {
@@ -10,9 +10,13 @@ export interface BlockMap {
   readonly blockSize: number;
   /** See `readBlockTable`. */
   readonly table: Buffer;
+  /** blktap 0.1 wrote bitmaps with the least significant bit first. */
+  readonly leastFirst: boolean;
+  /** Where to look for what is not stored, or absent by its block's bitmap; without it, that is zero. */
+  readonly parent: DiskSource | undefined;
 }
 
-/** Fills `into` from the disk. What is not stored, or absent by its block's bitmap, is zero. */
+/** Fills `into` from the disk. */
 export async function readDynamic(map: BlockMap, into: Uint8Array, offset: number): Promise<void> {
   const reads: Promise<void>[] = [];
   for (let done = 0; done < into.length;) {
@@ -26,19 +30,34 @@ export async function readDynamic(map: BlockMap, into: Uint8Array, offset: numbe
 
 async function readInBlock(map: BlockMap, into: Uint8Array, index: number, within: number): Promise<void> {
   const start = blockStart(map, index);
+  const offset = index * map.blockSize + within;
   if (start === undefined) {
-    into.fill(0);
+    await readBelow(map, into, offset);
     return;
   }
-  const bitmapLength = bitmapSectors(map.blockSize) * SECTOR;
+  // Only the bytes of the bitmap that are about these sectors.
+  const firstByte = Math.floor(within / SECTOR) >> 3;
+  const lastByte = Math.floor((within + into.length - 1) / SECTOR) >> 3;
   const [bitmap] = await Promise.all([
-    readAt(map.file, start, bitmapLength),
-    map.file.read(into, start + bitmapLength + within),
+    readAt(map.file, start + firstByte, lastByte - firstByte + 1),
+    map.file.read(into, start + bitmapSectors(map.blockSize) * SECTOR + within),
   ]);
-  for (let sector = Math.floor(within / SECTOR); sector * SECTOR < within + into.length; sector++) {
-    const present = ((bitmap[sector >> 3] ?? 0) & (0x80 >> (sector & 7))) !== 0;
-    if (!present) into.subarray(Math.max(0, sector * SECTOR - within), (sector + 1) * SECTOR - within).fill(0);
+  const present = (sector: number) =>
+    ((bitmap[(sector >> 3) - firstByte] ?? 0) & (map.leastFirst ? 1 << (sector & 7) : 0x80 >> (sector & 7))) !== 0;
+  const end = Math.ceil((within + into.length) / SECTOR);
+  for (let sector = Math.floor(within / SECTOR); sector < end; sector++) {
+    if (present(sector)) continue;
+    const first = sector;
+    while (sector + 1 < end && !present(sector + 1)) sector++;
+    const from = Math.max(0, first * SECTOR - within);
+    await readBelow(map, into.subarray(from, (sector + 1) * SECTOR - within), offset + from);
   }
+}
+
+/** Fills `into` with what the disk has where its own file has nothing. A parent that is shorter has zeros beyond. */
+async function readBelow({ parent }: BlockMap, into: Uint8Array, offset: number): Promise<void> {
+  if (parent === undefined) into.fill(0);
+  else await readPadded(parent, into, offset);
 }
 
 /**

@@ -1,4 +1,6 @@
 export { vhdBlockNode } from './block-node.js';
+export { checkVhd } from './check/check.js';
+export { VHD_CONSUMERS } from './check/consumers.js';
 export { detectVhd } from './detect.js';
 export { DynamicVhdWriter, type DynamicVhdTarget } from './dynamic-writer.js';
 export { createFixedVhd, type VhdTarget } from './fixed-writer.js';

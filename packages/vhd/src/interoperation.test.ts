@@ -23,7 +23,7 @@ describe.skipIf(!available('qemu-img', 'qemu-utils'))('a VHD made by qemu-img', 
       await judgeWith('qemu-img', [...convert, join(directory, 'disk.raw'), image]);
       await using file = await openImageFile(image);
       const { disk, facts } = await openVhd(file);
-      expect(facts).toMatchObject({ creator });
+      expect(facts['creator']).toContain(creator);
       const expected = memoryDisk(bytes.length, [{ offset: 0, bytes }]);
       const { signal } = new AbortController();
       expect(await compareDisks(expected, disk, { signal })).toEqual({ equal: true });

@@ -24,14 +24,21 @@ export const FOOTER = {
   diskType: 60,
   checksum: 64,
   uniqueId: 68,
+  savedState: 84,
+  /** blktap's own: the disk is only the parent of others. The specification has reserved bytes from here on. */
+  hidden: 85,
+  reserved: 86,
 } as const;
 
 /** Footers of Virtual PC before 2004 lack the last, always zero, byte. */
 export const SHORT_FOOTER_SIZE = 511;
 
 export const FOOTER_COOKIE = 'conectix';
-/** Bit 1 of the features must always be set. */
+/** blktap puts this in the place of the cookie of a disk that must not be used; everything else stays as it was. */
+export const POISON_COOKIE = 'v_poison';
+/** Bit 1 of the features must always be set; bit 0 marks a disk that may be deleted at shutdown. */
 export const FEATURES_RESERVED = 2;
+export const FEATURES_TEMPORARY = 1;
 export const VERSION_1_0 = 0x0001_0000;
 /** "No offset": the data offset of a fixed disk's footer and of every dynamic header. */
 export const NO_OFFSET = 0xffff_ffff_ffff_ffffn;
@@ -47,8 +54,43 @@ export const HEADER = {
   maxTableEntries: 28,
   blockSize: 32,
   checksum: 36,
+  parentUniqueId: 40,
+  parentTimestamp: 56,
+  reserved: 60,
   parentName: 64,
   parentNameSize: 512,
+  locators: 576,
+  moreReserved: 768,
+} as const;
+
+/** Where a differencing disk says that its parent is: eight entries in the dynamic header. */
+export const LOCATOR = {
+  count: 8,
+  size: 24,
+  code: 0,
+  /** Room for the text: sectors by the specification, bytes by Microsoft and most others. */
+  space: 4,
+  /** Of the text, in bytes. */
+  length: 8,
+  reserved: 12,
+  offset: 16,
+} as const;
+
+/** Kinds of parent locators. VirtualBox writes two of the codes with digits transposed. */
+export const PLATFORM = {
+  none: 0,
+  /** Relative and absolute Windows paths in UTF-16, little-endian. */
+  W2ru: 0x5732_7275,
+  W2ku: 0x5732_6b75,
+  /** Their predecessors, in an 8-bit code page; deprecated. */
+  Wi2r: 0x5769_3272,
+  Wi2k: 0x5769_326b,
+  /** An alias record of Mac OS: no text. */
+  Mac: 0x4d61_6320,
+  /** A `file://` URL in UTF-8. */
+  MacX: 0x4d61_6358,
+  MacOfVirtualBox: 0x4d16_3220,
+  MacXOfVirtualBox: 0x4d16_3258,
 } as const;
 
 export const HEADER_COOKIE = 'cxsparse';
@@ -73,6 +115,7 @@ export const BATMAP = {
 export const BATMAP_COOKIE = 'tdbatmap';
 /** Version 1.2: the checksum sums unsigned bytes (1.1 summed signed ones). */
 export const BATMAP_VERSION = 0x0001_0002;
+export const BATMAP_VERSION_1_1 = 0x0001_0001;
 
 /** 2040 GiB: what the BAT's 32-bit sector numbers reach once the format's own structures are taken off. In bytes. */
 export const MAX_SIZE = 2040 * 2 ** 30;

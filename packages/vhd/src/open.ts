@@ -1,23 +1,33 @@
 import {
+  type ByteSource,
   type DiskSource,
   type Extent,
-  FormatError,
-  type ImageFacts,
   type ImageFile,
   type OpenImage,
+  type ParentReference,
+  type ReadOptions,
+  expectParent,
+  parentMissing,
+  unionExtents,
+  unreadableDisk,
 } from '@polyvisor/core';
-import { dynamicExtents, readDynamic } from './dynamic-disk.js';
-import { DISK_TYPE, FOOTER, NOT_ALLOCATED } from './layout.js';
-import { type Footer, expectConsistentType, printable, readFooter } from './read-footer.js';
-import { readBlockTable, readDynamicHeader } from './read-header.js';
+import { type BlockMap, dynamicExtents, readDynamic } from './dynamic-disk.js';
+import { bitmapFacts, footerFacts, parentFacts, tableFacts } from './facts.js';
+import { DISK_TYPE } from './layout.js';
+import { parentNames } from './parent-locators.js';
+import { type Footer, expectConsistentType, readFooter } from './read-footer.js';
+import { type BlockTable, type DynamicHeader, readBlockTable, readDynamicHeader } from './read-header.js';
+import { footerWarnings } from './warnings.js';
 
 /**
- * Opens a fixed or dynamic VHD, whoever made it. The disk's size is the footer's current size; the geometry, from which
- * some old tools take it, is shown and otherwise ignored. A differencing disk is refused, and its parent never looked for.
+ * Opens a fixed, dynamic or differencing VHD, whoever made it. The disk's size is the footer's current size; the geometry,
+ * from which some tools take it, is shown, and warned of where it says otherwise. A differencing disk is read over the
+ * parent that the user named, and its own idea of where the parent is never followed.
  */
-export async function openVhd(file: ImageFile): Promise<OpenImage> {
+export async function openVhd(file: ImageFile, { parent }: ReadOptions = {}): Promise<OpenImage> {
   const footer = await readFooter(file);
   expectConsistentType(file, footer);
+  const warnings = footerWarnings(footer);
   if (footer.diskType === DISK_TYPE.fixed) {
     return {
       disk: diskSource(
@@ -25,46 +35,63 @@ export async function openVhd(file: ImageFile): Promise<OpenImage> {
         (into, offset) => file.read(into, offset),
         (signal) => clippedExtents(file, footer.size, signal),
       ),
-      facts: facts(footer, 'fixed', {}),
+      facts: { subformat: 'fixed', ...footerFacts(footer) },
+      linkId: footer.uniqueId,
+      ...(warnings.length > 0 && { warnings }),
     };
   }
   const header = await readDynamicHeader(file, footer);
-  if (footer.diskType === DISK_TYPE.differencing) {
-    throw new FormatError('vhd-differencing', `the disk holds only what differs from ${printable(header.parentName)}`, {
-      file: file.path,
-      offset: footer.offset + FOOTER.diskType,
-      expected: `${DISK_TYPE.fixed} (fixed) or ${DISK_TYPE.dynamic} (dynamic)`,
-      found: `${DISK_TYPE.differencing} (differencing)`,
-      hint: 'merge it with its parent first; a name inside an image is never followed',
-    });
-  }
-  const { blockSize } = header;
   const table = await readBlockTable(file, footer, header);
-  const map = { file, size: footer.size, blockSize, table };
-  let stored = 0;
-  for (let at = 0; at < table.length; at += 4) if (table.readUInt32BE(at) !== NOT_ALLOCATED) stored++;
+  const differencing = footer.diskType === DISK_TYPE.differencing;
+  const reference = differencing ? await referenceOf(file, header) : undefined;
+  if (reference !== undefined && parent !== undefined) expectParent(file, reference, parent);
+  const map = {
+    file,
+    size: footer.size,
+    blockSize: header.blockSize,
+    table: table.table,
+    leastFirst: footer.creatorApplication.startsWith('tap') && footer.creatorVersion === 0x0000_0001,
+    parent: differencing ? parent?.disk : undefined,
+  };
+  const all = [...warnings, ...header.warnings, ...table.warnings];
   return {
-    disk: diskSource(
-      footer.size,
-      (into, offset) => readDynamic(map, into, offset),
-      (signal) => dynamicExtents(map, signal),
-    ),
-    facts: facts(footer, 'dynamic', { 'block size': blockSize, blocks: table.length / 4, 'blocks stored': stored }),
+    disk:
+      reference !== undefined && parent === undefined
+        ? unreadableDisk(footer.size, parentMissing(file, reference))
+        : flattenedDisk(map),
+    facts: await dynamicFacts(file, footer, header, table),
+    linkId: footer.uniqueId,
+    ...(reference !== undefined && { parent: reference }),
+    ...(all.length > 0 && { warnings: all }),
   };
 }
 
-function facts(footer: Footer, subformat: string, more: ImageFacts): ImageFacts {
-  const { creatorVersion, cylinders, heads, sectorsPerTrack, uniqueId } = footer;
+async function referenceOf(file: ImageFile, header: DynamicHeader): Promise<ParentReference> {
+  const names = await parentNames(file, header.bytes);
+  return header.parentId === undefined ? { names } : { names, linkId: header.parentId };
+}
+
+async function dynamicFacts(file: ImageFile, footer: Footer, header: DynamicHeader, table: BlockTable) {
+  const differencing = footer.diskType === DISK_TYPE.differencing;
   return {
-    subformat,
-    creator: printable(footer.creatorApplication.replace(/\0+$/, '')).slice(1, -1),
-    'creator version': `${creatorVersion >>> 16}.${creatorVersion & 0xffff}`,
-    ...more,
-    'original size': Number(footer.originalSize),
-    geometry: `${cylinders}/${heads}/${sectorsPerTrack}`,
-    uuid: uniqueId.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-'),
-    created: new Date(footer.time * 1000).toISOString(),
+    subformat: differencing ? 'differencing' : 'dynamic',
+    ...footerFacts(footer),
+    ...tableFacts(header, table),
+    ...(await bitmapFacts(file, header, table)),
+    ...(differencing && (await parentFacts(file, header))),
   };
+}
+
+function flattenedDisk(map: BlockMap): DiskSource {
+  const { parent, size } = map;
+  return diskSource(
+    size,
+    (into, offset) => readDynamic(map, into, offset),
+    (signal) =>
+      parent === undefined
+        ? dynamicExtents(map, signal)
+        : unionExtents(dynamicExtents(map, signal), clippedExtents(parent, size, signal)),
+  );
 }
 
 function diskSource(size: number, read: DiskSource['read'], extents: DiskSource['extents']): DiskSource {
@@ -82,7 +109,7 @@ function diskSource(size: number, read: DiskSource['read'], extents: DiskSource[
   };
 }
 
-async function* clippedExtents(file: ImageFile, size: number, signal?: AbortSignal): AsyncGenerator<Extent> {
+async function* clippedExtents(file: ByteSource, size: number, signal?: AbortSignal): AsyncGenerator<Extent> {
   for await (const { offset, length } of file.extents(signal)) {
     if (offset >= size) return;
     yield { offset, length: Math.min(length, size - offset) };

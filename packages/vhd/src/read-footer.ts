@@ -1,6 +1,18 @@
 import { FormatError, type ImageFile, UNIX_SECONDS_OF_2000 } from '@polyvisor/core';
 import { checksum } from './checksum.js';
-import { DISK_TYPE, FOOTER, FOOTER_COOKIE, MAX_SIZE, NO_OFFSET, SECTOR, SHORT_FOOTER_SIZE } from './layout.js';
+import {
+  DISK_TYPE,
+  FEATURES_TEMPORARY,
+  FOOTER,
+  FOOTER_COOKIE,
+  MAX_SIZE,
+  NO_OFFSET,
+  POISON_COOKIE,
+  SECTOR,
+  SHORT_FOOTER_SIZE,
+} from './layout.js';
+import { printable, readAt } from './read-at.js';
+import { uuidText } from './uuid.js';
 
 export interface Footer {
   /** Where the footer starts in the file, and its bytes as stored there (511 or 512). */
@@ -14,13 +26,22 @@ export interface Footer {
   /** As stored: four characters, possibly with NUL. */
   readonly creatorApplication: string;
   readonly creatorVersion: number;
+  /** Four characters such as `Wi2k`; empty for none. */
+  readonly creatorHostOs: string;
   /** In seconds since the Unix epoch. */
   readonly time: number;
-  /** 32 hexadecimal digits. */
+  /** A UUID, lower case. */
   readonly uniqueId: string;
   readonly cylinders: number;
   readonly heads: number;
   readonly sectorsPerTrack: number;
+  /** It belongs to a machine that was suspended. */
+  readonly savedState: boolean;
+  /** blktap: it is only the parent of others. */
+  readonly hidden: boolean;
+  readonly temporary: boolean;
+  /** blktap: it must not be used. */
+  readonly poisoned: boolean;
 }
 
 /** Reads and checks the footer at the end of the file, which is what decides; the copy at its start is only compared. */
@@ -38,7 +59,7 @@ export async function readFooter(file: ImageFile): Promise<Footer> {
   const offset = file.size - bytes.length;
   const footer = padFooter(bytes);
   const cookie = footer.toString('latin1', 0, 8);
-  if (cookie !== FOOTER_COOKIE) {
+  if (!hasCookie(footer)) {
     const atStart = file.size >= FOOTER.size && hasCookie(await readAt(file, 0, FOOTER.size));
     throw new FormatError('vhd-footer-missing', 'the VHD footer at the end of the file is missing', {
       file: file.path,
@@ -46,11 +67,11 @@ export async function readFooter(file: ImageFile): Promise<Footer> {
       expected: JSON.stringify(FOOTER_COOKIE),
       found: printable(cookie),
       hint: atStart
-        ? 'there is a copy at the start: it is a truncated VHD (copy it again), or a raw disk that looks like one (--from raw)'
+        ? 'there is a copy at the start: it is a truncated VHD (copy it again; if only the end is missing, repair it), or a raw disk that looks like one (--from raw)'
         : 'the file is not a VHD, or not all of it',
     });
   }
-  expectChecksum(file, 'footer', footer, FOOTER.checksum, offset);
+  if (!isFooter(bytes)) expectChecksum(file, 'footer', footer, FOOTER.checksum, offset);
   const major = footer.readUInt16BE(FOOTER.version);
   if (major !== 1) {
     throw new FormatError('vhd-version', 'this version of the VHD format is not known', {
@@ -78,12 +99,25 @@ export async function readFooter(file: ImageFile): Promise<Footer> {
     dataOffset: footer.readBigUInt64BE(FOOTER.dataOffset),
     creatorApplication: footer.toString('latin1', FOOTER.creatorApplication, FOOTER.creatorApplication + 4),
     creatorVersion: footer.readUInt32BE(FOOTER.creatorVersion),
+    creatorHostOs: fourCharacters(footer.subarray(FOOTER.creatorHostOs, FOOTER.creatorHostOs + 4)),
     time: UNIX_SECONDS_OF_2000 + footer.readUInt32BE(FOOTER.timestamp),
-    uniqueId: footer.toString('hex', FOOTER.uniqueId, FOOTER.uniqueId + 16),
+    uniqueId: uuidText(footer.subarray(FOOTER.uniqueId, FOOTER.uniqueId + 16)),
     cylinders: footer.readUInt16BE(FOOTER.cylinders),
     heads: footer.readUInt8(FOOTER.heads),
     sectorsPerTrack: footer.readUInt8(FOOTER.sectorsPerTrack),
+    savedState: footer.readUInt8(FOOTER.savedState) !== 0,
+    hidden: footer.readUInt8(FOOTER.hidden) !== 0,
+    temporary: (footer.readUInt32BE(FOOTER.features) & FEATURES_TEMPORARY) !== 0,
+    poisoned: cookie === POISON_COOKIE,
   };
+}
+
+/** Four characters as they may be shown; empty when they are NUL. */
+function fourCharacters(bytes: Buffer): string {
+  return bytes
+    .toString('latin1')
+    .replace(/\0+$/, '')
+    .replaceAll(/[^\x20-\x7e]/g, '?');
 }
 
 /** Refuses a disk type whose other fields belong to another type: two tools could take it for two different disks. */
@@ -119,13 +153,39 @@ export function expectConsistentType(file: ImageFile, footer: Footer): void {
 
 /** Whether the bytes start as a footer does. */
 export function hasCookie(bytes: Uint8Array): boolean {
-  return Buffer.from(bytes).toString('latin1', 0, 8) === FOOTER_COOKIE;
+  return [FOOTER_COOKIE, POISON_COOKIE].includes(Buffer.from(bytes).toString('latin1', 0, 8));
 }
 
 /** Whether the bytes, 511 or 512 of them, are a footer with a checksum that is right. */
 export function isFooter(bytes: Uint8Array): boolean {
-  const footer = padFooter(bytes);
-  return hasCookie(footer) && footer.readUInt32BE(FOOTER.checksum) === checksum(footer, FOOTER.checksum);
+  return hasCookie(bytes) && hasChecksum(padFooter(bytes));
+}
+
+/**
+ * Whether the checksum of a footer is right. Early tools of Xen did not count the mark which says that a disk is
+ * hidden, and blktap still takes the footers that they made.
+ */
+export function hasChecksum(footer: Buffer): boolean {
+  const stored = footer.readUInt32BE(FOOTER.checksum);
+  const expected = checksum(footer, FOOTER.checksum);
+  if (stored === expected) return true;
+  return hidesLate(footer) && stored === checksum(withoutHidden(footer), FOOTER.checksum);
+}
+
+/** Whether it was hidden by a tool that changed nothing but one byte of one footer: blktap 0.1 or 1.1. */
+export function hidesLate(footer: Buffer): boolean {
+  const version = footer.readUInt32BE(FOOTER.creatorVersion);
+  return (
+    footer.readUInt8(FOOTER.hidden) !== 0 &&
+    footer.toString('latin1', FOOTER.creatorApplication, FOOTER.creatorApplication + 3) === 'tap' &&
+    (version === 0x0000_0001 || version === 0x0001_0001)
+  );
+}
+
+export function withoutHidden(footer: Buffer): Buffer {
+  const copy = Buffer.from(footer);
+  copy.writeUInt8(0, FOOTER.hidden);
+  return copy;
 }
 
 export function expectChecksum(file: ImageFile, what: string, structure: Buffer, field: number, offset: number): void {
@@ -137,22 +197,12 @@ export function expectChecksum(file: ImageFile, what: string, structure: Buffer,
       offset: offset + field,
       expected: `0x${expected.toString(16)}`,
       found: `0x${found.toString(16)}`,
-      hint: 'the file is damaged; copy it again',
+      hint: 'the file is damaged: copy it again, or repair it if there is no other copy',
     });
   }
 }
 
-export async function readAt(file: ImageFile, offset: number, length: number): Promise<Buffer> {
-  const bytes = Buffer.alloc(length);
-  await file.read(bytes, offset);
-  return bytes;
-}
-
-/** Text of a file as it may be shown: nothing in it can drive a terminal. */
-export function printable(text: string): string {
-  return JSON.stringify(text.replaceAll(/\p{C}/gu, '?'));
-}
-
-function padFooter(bytes: Uint8Array): Buffer {
+/** 511 bytes are a footer, too: what they lack is zero. */
+export function padFooter(bytes: Uint8Array): Buffer {
   return Buffer.concat([bytes], FOOTER.size);
 }

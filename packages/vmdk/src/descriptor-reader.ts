@@ -1,5 +1,7 @@
 /** What a reader needs of a descriptor. */
 export interface Descriptor {
+  /** Length of the disk, in sectors. */
+  readonly sectors: number;
   /** Hexadecimal digits, lower case. */
   readonly contentId: string;
   readonly adapterType: string | undefined;
@@ -16,11 +18,11 @@ const SHOWN: ReadonlySet<string> = new Set(['CID', 'ddb.adapterType', 'ddb.virtu
 const SETTING = /^([\w.]+)\s*=\s*(.*?)\s*$/;
 
 /**
- * Reads the descriptor that is embedded in a stream-optimized disk of `capacity` sectors. Returns what is wrong with
+ * Reads the descriptor that is embedded in a stream-optimized disk of `capacity` sectors in grains of `grainSectors`. Returns what is wrong with
  * it, for people, when it describes anything else than that very file: other readers follow the names in it, to
  * `/etc/passwd` if need be (CVE-2022-47951), so such a file is not let through to them.
  */
-export function readDescriptor(text: string, capacity: number): Descriptor | string {
+export function readDescriptor(text: string, capacity: number, grainSectors: number): Descriptor | string {
   const lines = text.split(/\r?\n/, MAX_LINES + 1);
   if (lines.length > MAX_LINES) return `the descriptor has more than ${MAX_LINES} lines`;
   const settings = new Map<string, string>();
@@ -39,7 +41,8 @@ export function readDescriptor(text: string, capacity: number): Descriptor | str
     settings.set(key, value.replace(/^"(.*)"$/, '$1'));
   }
   return (
-    wrongIn(settings, extents, capacity) ?? {
+    wrongIn(settings, extents, capacity, grainSectors) ?? {
+      sectors: Number(extents[0]?.[1]),
       contentId: (settings.get('CID') ?? '').toLowerCase(),
       adapterType: settings.get('ddb.adapterType'),
       hardwareVersion: settings.get('ddb.virtualHWVersion'),
@@ -51,6 +54,7 @@ function wrongIn(
   settings: ReadonlyMap<string, string>,
   extents: readonly RegExpExecArray[],
   capacity: number,
+  grainSectors: number,
 ): string | undefined {
   const version = settings.get('version');
   if (version === undefined || !/^[123]$/.test(version))
@@ -68,7 +72,8 @@ function wrongIn(
   if (type !== 'SPARSE') return `the descriptor's extent is of type ${type ?? ''}, a stream has SPARSE`;
   if (name !== undefined && /[/\\:]/.test(name))
     return `the descriptor's extent names a path, ${quote(name)}, a stream names only itself`;
-  if (Number(sectors) !== capacity)
+  // VirtualBox rounds the header up to whole grains, and goes by the descriptor.
+  if (Number(sectors) !== capacity && Math.ceil(Number(sectors) / grainSectors) * grainSectors !== capacity)
     return `the descriptor's extent has ${sectors ?? ''} sectors, the header ${capacity}`;
   for (const [key, value] of settings) {
     if (!/^[\x20-\x7e]*$/.test(value) && SHOWN.has(key))

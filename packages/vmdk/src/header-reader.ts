@@ -43,10 +43,18 @@ export interface StreamHeader {
 export async function readHeader(file: ImageFile): Promise<StreamHeader> {
   const header = await readAt(file, 0, HEADER.size, 'the header');
   const geometry = checkHeader(file, header);
-  const descriptor = await openDescriptor(file, header, geometry.capacity);
+  const descriptor = await openDescriptor(file, header, geometry);
+  const capacity = descriptor.sectors;
   const directoryInFooter = header.readBigUInt64LE(HEADER.directory) === DIRECTORY_IN_FOOTER;
   const directory = (directoryInFooter ? await readFooter(file, header) : header).readBigUInt64LE(HEADER.directory);
-  return { ...geometry, version: header.readUInt32LE(HEADER.version), descriptor, directory, directoryInFooter };
+  return {
+    ...geometry,
+    capacity,
+    version: header.readUInt32LE(HEADER.version),
+    descriptor,
+    directory,
+    directoryInFooter,
+  };
 }
 
 function checkHeader(file: ImageFile, header: Buffer): Pick<StreamHeader, 'capacity' | 'grainSectors' | 'reserved'> {
@@ -102,12 +110,16 @@ function checkHeader(file: ImageFile, header: Buffer): Pick<StreamHeader, 'capac
   return { capacity: Number(capacity), grainSectors: Number(grain), reserved: Number(at + length) };
 }
 
-async function openDescriptor(file: ImageFile, header: Buffer, capacity: number): Promise<Descriptor> {
+async function openDescriptor(
+  file: ImageFile,
+  header: Buffer,
+  { capacity, grainSectors }: Pick<StreamHeader, 'capacity' | 'grainSectors'>,
+): Promise<Descriptor> {
   const offset = Number(header.readBigUInt64LE(HEADER.descriptorOffset)) * SECTOR;
   const length = Number(header.readBigUInt64LE(HEADER.descriptorSize)) * SECTOR;
   const bytes = await readAt(file, offset, length, 'the descriptor');
   const end = bytes.indexOf(0);
-  const descriptor = readDescriptor(bytes.toString('utf8', 0, end < 0 ? length : end), capacity);
+  const descriptor = readDescriptor(bytes.toString('utf8', 0, end < 0 ? length : end), capacity, grainSectors);
   if (typeof descriptor === 'string') throw damaged(file, descriptor, { offset });
   return descriptor;
 }

@@ -1,5 +1,14 @@
 import { defineConverter, roundUp } from '@polyvisor/core';
-import { DynamicVhdWriter, VHD_MAX_SIZE, createFixedVhd, detectVhd, openVhd, vhdBlockNode } from '@polyvisor/vhd';
+import {
+  DynamicVhdWriter,
+  VHD_CONSUMERS,
+  VHD_MAX_SIZE,
+  createFixedVhd,
+  checkVhd,
+  detectVhd,
+  openVhd,
+  vhdBlockNode,
+} from '@polyvisor/vhd';
 import { z } from 'zod';
 
 /** Microsoft's mark on disks of Windows' own tools. QEMU takes the size of such a disk as it is. */
@@ -45,6 +54,7 @@ export const hypervVhd = defineConverter({
     maxSize: VHD_MAX_SIZE,
     sizeMultiple: SIZE_MULTIPLE,
     compression: [],
+    consumers: VHD_CONSUMERS,
     hypervisors: ['Hyper-V', 'Azure'],
   },
   options,
@@ -69,5 +79,6 @@ export const hypervVhd = defineConverter({
     );
   },
   open: openVhd,
+  check: checkVhd,
   blockNode: vhdBlockNode,
 });

@@ -1,195 +1,115 @@
-import { type ByteSource, FormatError, type ImageFile, roundUp } from '@polyvisor/core';
+import { FormatError, type ImageFile, type ParentReference, readPadded } from '@polyvisor/core';
+import { extensionName, type HeaderExtension, readExtensions } from './extensions.js';
+import { type HeaderFields, readHeaderFields } from './header-fields.js';
+import { fileRules, headerRules, misplaced, type Problem } from './header-rules.js';
 import {
   bytesPerL2Table,
-  COMPRESSION_ZLIB,
   COMPRESSION_ZSTD,
-  ENTRY,
-  HEADER,
+  EXTENSION,
   INCOMPATIBLE,
-  MAGIC,
-  MAX_CLUSTER_BITS,
-  MAX_L1_ENTRIES,
-  MIN_CLUSTER_BITS,
-  VERSION_2_HEADER_LENGTH,
-  VERSION_3_HEADER_LENGTH,
-  VERSION_3_MINIMUM_LENGTH,
+  l2EntrySize,
+  MAX_REFCOUNT_TABLE,
 } from './layout.js';
 
 /** What a reader needs of the header, checked. */
 export interface Header {
+  readonly fields: HeaderFields;
   readonly version: number;
   readonly clusterSize: number;
   readonly clusterBits: number;
   /** Guest-visible size in bytes, a multiple of 512. */
   readonly size: number;
+  /** Entries of the L1 table that the disk needs; there may be more. */
   readonly l1Size: number;
   readonly l1Offset: number;
+  /** Bytes of an L2 entry: 8, or 16 with sub-clusters. */
+  readonly entrySize: number;
   readonly compression: 'zlib' | 'zstd';
-  readonly snapshots: number;
-  /** The writer did not close the image; its reference counts may be off, the guest's data is not. */
-  readonly dirty: boolean;
-  readonly corrupt: boolean;
-  readonly refcountBits: number;
+  /** Absent where the header's fields make no sense; a reader does without it. */
+  readonly refcountTable?: { readonly offset: number; readonly length: number };
+  readonly extensions: readonly HeaderExtension[];
+  readonly parent?: ParentReference;
+  /** Rules that are broken without making the data unreadable. */
+  readonly warnings: readonly string[];
 }
-
-const MAX_SNAPSHOTS = 65_536;
 
 /** Reads and checks the header. Refuses everything that would make the reader open another file or guess. */
 export async function readHeader(file: ImageFile): Promise<Header> {
-  const bytes = Buffer.alloc(VERSION_3_HEADER_LENGTH);
-  const fail = (offset: number, what: string, expected: string, found: string | number | bigint): never => {
-    throw new FormatError('qcow2-invalid', what, { file: file.path, offset, expected, found: String(found) });
-  };
-  if (file.size < VERSION_2_HEADER_LENGTH)
-    fail(0, 'the file is too short for a qcow2 header', `${VERSION_2_HEADER_LENGTH} bytes`, file.size);
-  await file.read(bytes.subarray(0, Math.min(bytes.length, file.size)), 0);
-
-  const u32 = (offset: number) => bytes.readUInt32BE(offset);
-  const u64 = (offset: number) => bytes.readBigUInt64BE(offset);
-  if (u32(HEADER.magic) !== MAGIC)
-    fail(HEADER.magic, 'not a qcow2 image', `0x${MAGIC.toString(16)}`, `0x${u32(HEADER.magic).toString(16)}`);
-  const version = u32(HEADER.version);
-  if (version !== 2 && version !== 3) fail(HEADER.version, 'unknown version of qcow2', '2 or 3', version);
-  if (version === 3 && file.size < VERSION_3_MINIMUM_LENGTH)
-    fail(0, 'the file is too short for its header', `${VERSION_3_MINIMUM_LENGTH} bytes`, file.size);
-
-  const clusterBits = u32(HEADER.clusterBits);
-  if (clusterBits < MIN_CLUSTER_BITS || clusterBits > MAX_CLUSTER_BITS) {
-    fail(
-      HEADER.clusterBits,
-      'cluster size out of range',
-      `${MIN_CLUSTER_BITS} to ${MAX_CLUSTER_BITS} bits`,
-      clusterBits,
-    );
+  for (const problem of fileRules(file)) throw refusal(file, problem);
+  const fields = await readHeaderFields(file);
+  const warnings: string[] = [];
+  for (const problem of headerRules(file, fields)) {
+    if (problem.refusal !== undefined) throw refusal(file, problem);
+    warnings.push(problem.message);
   }
-  const clusterSize = 2 ** clusterBits;
-  refuseForeignData(file, bytes, version);
+  const { extensions, problem } = await readExtensions(file, fields);
+  if (problem !== undefined) throw refusal(file, problem);
 
-  const headerLength = version === 2 ? VERSION_2_HEADER_LENGTH : u32(HEADER.headerLength);
-  if (version === 3 && (headerLength < VERSION_3_MINIMUM_LENGTH || headerLength > clusterSize)) {
-    fail(
-      HEADER.headerLength,
-      'header length out of range',
-      `${VERSION_3_MINIMUM_LENGTH} to ${clusterSize}`,
-      headerLength,
-    );
-  }
-  const features = version === 3 ? u64(HEADER.incompatibleFeatures) : 0n;
-  const compressionType =
-    headerLength > HEADER.compressionType ? bytes.readUInt8(HEADER.compressionType) : COMPRESSION_ZLIB;
-  if (compressionType !== COMPRESSION_ZLIB && compressionType !== COMPRESSION_ZSTD) {
-    fail(HEADER.compressionType, 'unknown compression', '0 (zlib) or 1 (zstd)', compressionType);
-  }
-  if (((features & INCOMPATIBLE.compressionType) !== 0n) !== (compressionType !== COMPRESSION_ZLIB)) {
-    fail(
-      HEADER.compressionType,
-      'compression type and feature bit 3 disagree',
-      'both set or both clear',
-      compressionType,
-    );
-  }
-  const refcountOrder = version === 3 ? u32(HEADER.refcountOrder) : 4;
-  if (refcountOrder > 6)
-    fail(HEADER.refcountOrder, 'reference count width out of range', 'order 0 to 6', refcountOrder);
-
-  const snapshots = u32(HEADER.snapshotCount);
-  if (snapshots > MAX_SNAPSHOTS)
-    fail(HEADER.snapshotCount, 'too many snapshots', `at most ${MAX_SNAPSHOTS}`, snapshots);
-
-  const wide = u64(HEADER.size);
-  const l1Size = u32(HEADER.l1Size);
-  if (l1Size > MAX_L1_ENTRIES) fail(HEADER.l1Size, 'L1 table too large', `at most ${MAX_L1_ENTRIES} entries`, l1Size);
-  if (wide > BigInt(l1Size) * BigInt(bytesPerL2Table(clusterSize)) || wide > BigInt(Number.MAX_SAFE_INTEGER)) {
-    fail(
-      HEADER.size,
-      'the L1 table does not cover the disk',
-      `a disk of at most ${BigInt(l1Size) * BigInt(bytesPerL2Table(clusterSize))} bytes`,
-      wide,
-    );
-  }
-  const size = Number(wide) - (Number(wide) % 512); // as QEMU does
-  if (size === 0) fail(HEADER.size, 'the disk is empty', 'at least 512 bytes', wide);
-  const l1Offset = checkedOffset(
-    file,
-    u64(HEADER.l1TableOffset),
-    HEADER.l1TableOffset,
-    clusterSize,
-    l1Size * ENTRY,
-    'L1 table',
-  );
+  const clusterSize = 2 ** fields.clusterBits;
+  const entrySize = l2EntrySize(fields.incompatible);
+  const size = Number(fields.size - (fields.size % 512n)); // as QEMU does
+  const refcountTable = refcountTableOf(file, fields);
+  const parent = await readParent(file, fields);
   return {
-    version,
+    fields,
+    version: fields.version,
     clusterSize,
-    clusterBits,
+    clusterBits: fields.clusterBits,
     size,
-    l1Size: Math.ceil(size / bytesPerL2Table(clusterSize)),
-    l1Offset,
-    compression: compressionType === COMPRESSION_ZSTD ? 'zstd' : 'zlib',
-    snapshots,
-    dirty: (features & INCOMPATIBLE.dirty) !== 0n,
-    corrupt: (features & INCOMPATIBLE.corrupt) !== 0n,
-    refcountBits: 2 ** refcountOrder,
+    l1Size: Math.ceil(size / bytesPerL2Table(clusterSize, entrySize)),
+    l1Offset: Number(fields.l1Offset),
+    entrySize,
+    compression: fields.compressionType === COMPRESSION_ZSTD ? 'zstd' : 'zlib',
+    ...(refcountTable === undefined ? {} : { refcountTable }),
+    extensions,
+    ...(parent === undefined ? {} : { parent }),
+    warnings,
   };
 }
 
-/** Everything that makes the guest's data come from elsewhere, be encrypted, or mean something unknown. */
-function refuseForeignData(file: ImageFile, bytes: Buffer, version: number): void {
-  const refuse = (offset: number, what: string, hint: string): never => {
-    throw new FormatError('qcow2-unsupported', what, { file: file.path, offset, hint });
+/** What `inspect` prints of the header. */
+export function headerFacts({ fields, clusterSize, compression, extensions }: Header) {
+  const format = extensions.find(({ type }) => type === EXTENSION.backingFormat);
+  return {
+    version: fields.version === 2 ? '2 (compat 0.10)' : '3 (compat 1.1)',
+    'cluster size': clusterSize,
+    compression,
+    snapshots: fields.snapshotCount,
+    'refcount bits': 2 ** fields.refcountOrder,
+    dirty: (fields.incompatible & INCOMPATIBLE.dirty) !== 0n,
+    corrupt: (fields.incompatible & INCOMPATIBLE.corrupt) !== 0n,
+    ...((fields.incompatible & INCOMPATIBLE.extendedL2) === 0n ? {} : { 'sub-clusters': true }),
+    ...(format === undefined ? {} : { 'backing format': text(format.data) }),
+    ...(extensions.length === 0
+      ? {}
+      : { 'header extensions': extensions.map(({ type }) => extensionName(type)).join(', ') }),
   };
-  if (bytes.readBigUInt64BE(HEADER.backingFileOffset) !== 0n) {
-    refuse(
-      HEADER.backingFileOffset,
-      'the image is an overlay: the rest of its data is in a backing file, which is never opened by itself',
-      'flatten it first',
-    );
-  }
-  if (bytes.readUInt32BE(HEADER.cryptMethod) !== 0)
-    refuse(HEADER.cryptMethod, 'the image is encrypted', 'decrypt it first');
-  if (version !== 3) return;
-  const features = bytes.readBigUInt64BE(HEADER.incompatibleFeatures);
-  if ((features & INCOMPATIBLE.externalDataFile) !== 0n) {
-    refuse(
-      HEADER.incompatibleFeatures,
-      'the data is in an external data file, which is never opened',
-      'convert it to a self-contained image first',
-    );
-  }
-  if ((features & INCOMPATIBLE.extendedL2) !== 0n)
-    refuse(
-      HEADER.incompatibleFeatures,
-      'the image has sub-clusters (extended L2 entries)',
-      'rewrite it without extended_l2',
-    );
-  const known = Object.values(INCOMPATIBLE).reduce((all, bit) => all | bit, 0n);
-  if ((features & ~known) !== 0n)
-    refuse(
-      HEADER.incompatibleFeatures,
-      `unknown incompatible features 0x${(features & ~known).toString(16)}`,
-      'a newer polyvisor may know them',
-    );
 }
 
-/** A host offset as the format wants it: on a cluster, behind the header, and with all its bytes in the file. */
-export function checkedOffset(
-  file: ByteSource & { readonly path: string },
-  value: bigint,
-  at: number,
-  clusterSize: number,
-  length: number,
-  what: string,
-): number {
-  const fail = (expected: string): never => {
-    throw new FormatError('qcow2-invalid', `${what} at an impossible place`, {
-      file: file.path,
-      offset: at,
-      expected,
-      found: String(value),
-    });
-  };
-  if (value % BigInt(clusterSize) !== 0n || value === 0n) fail(`a multiple of the cluster size ${clusterSize}, not 0`);
-  // The last cluster of a file may be cut short: what is not there reads as zero.
-  if (value + BigInt(length) > BigInt(roundUp(file.size, clusterSize)))
-    fail(`${length} bytes inside the file of ${file.size} bytes`);
-  return Number(value);
+/** The table of reference counts, where the header's fields for it make sense. */
+export function refcountTableOf(
+  file: ImageFile,
+  fields: HeaderFields,
+): { readonly offset: number; readonly length: number } | undefined {
+  const clusterSize = 2 ** fields.clusterBits;
+  const length = fields.refcountTableClusters * clusterSize;
+  if (length === 0 || length > MAX_REFCOUNT_TABLE) return undefined;
+  if (misplaced(file, fields.refcountTableOffset, clusterSize, length) !== undefined) return undefined;
+  return { offset: Number(fields.refcountTableOffset), length };
+}
+
+/** The name is shown and never opened. */
+async function readParent(file: ImageFile, fields: HeaderFields): Promise<ParentReference | undefined> {
+  if (fields.backingOffset === 0n || fields.backingSize === 0) return undefined;
+  const name = Buffer.alloc(fields.backingSize);
+  await readPadded(file, name, Number(fields.backingOffset));
+  return { names: [text(name)] };
+}
+
+function text(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('utf8').replace(/\0.*$/s, '');
+}
+
+function refusal(file: ImageFile, { refusal, message, offset, expected, found, hint }: Problem): FormatError {
+  return new FormatError(refusal ?? 'qcow2-invalid', message, { file: file.path, offset, expected, found, hint });
 }

@@ -1,8 +1,10 @@
 import { resolve } from 'node:path';
 import { byteSize, defineConverter } from '@polyvisor/core';
 import { z } from 'zod';
-import { MAX_CLUSTER_BITS, MIN_CLUSTER_BITS } from './layout.js';
+import { checkQcow2 } from './check.js';
+import { CONSUMERS, MAX_CLUSTER_BITS, MIN_CLUSTER_BITS } from './layout.js';
 import { detectQcow2, openQcow2 } from './reader.js';
+import { repairQcow2 } from './repair.js';
 import { createQcow2Writer } from './writer.js';
 
 const isClusterSize = (bytes: number) => {
@@ -21,6 +23,7 @@ export const qcow2 = defineConverter({
     sizeMultiple: 512,
     compression: ['zlib', 'zstd'],
     hypervisors: ['KVM', 'QEMU', 'OpenStack', 'Proxmox', 'CloudStack'],
+    consumers: CONSUMERS,
   },
   options: z.strictObject({
     compat: z
@@ -37,21 +40,29 @@ export const qcow2 = defineConverter({
     compression: z
       .enum(['none', 'zlib', 'zstd'])
       .default('none')
-      .describe('zlib is read everywhere; zstd needs QEMU 5.1, compat 1.1 and Node 22.15 here'),
+      .describe('zlib is read everywhere; zstd needs QEMU 5.1 and compat 1.1'),
     level: z
       .number()
       .int()
       .min(1)
-      .max(9)
-      .default(4)
-      .describe('Effort of zlib, 1 (fast) to 9 (small); shared with an OVA of the same level'),
+      .max(19)
+      .optional()
+      .describe(
+        'Effort: zlib 1 (fast) to 9 (small), 4 by default and shared with an OVA of that level; zstd 1 to 19, 3 by default',
+      ),
     cluster: byteSize()
       .refine(isClusterSize, 'must be a power of two from 512 to 2M')
       .default(65_536)
       .describe('Cluster size, 512 to 2M'),
+    preallocation: z
+      .enum(['off', 'metadata', 'full'])
+      .default('off')
+      .describe('Clusters for the whole disk: off, metadata (mapped, not written), full (zeros written)'),
   }),
   detect: detectQcow2,
   create: createQcow2Writer,
   open: openQcow2,
+  check: checkQcow2,
+  repair: repairQcow2,
   blockNode: (file) => Promise.resolve({ driver: 'qcow2', file: { driver: 'file', filename: resolve(file.path) } }),
 });

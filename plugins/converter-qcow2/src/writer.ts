@@ -1,45 +1,39 @@
 import {
   type Block,
+  BLOCK_SIZE,
   type ConvertJob,
   DefinitionError,
   type DiskSink,
   type DiskWriter,
   formatBytes,
-  padded,
-  rawStream,
+  zstdCompress,
 } from '@polyvisor/core';
+import { type Compress, createCompress } from './compression.js';
+import { headerBytes } from './header-bytes.js';
 import { HostClusters } from './host-clusters.js';
 import {
   bytesPerL2Table,
   COMPRESSED,
   COMPRESSED_SECTOR,
-  COMPRESSION_ZLIB,
-  COMPRESSION_ZSTD,
   compressedOffsetBits,
   COPIED,
   ENTRY,
-  HEADER,
-  INCOMPATIBLE,
-  MAGIC,
   MAX_L1_ENTRIES,
-  REFCOUNT_ORDER,
-  VERSION_2_HEADER_LENGTH,
-  VERSION_3_HEADER_LENGTH,
 } from './layout.js';
-import { zstdCompressor } from './zstd.js';
 
 export interface Qcow2Options {
   readonly compat: string;
   readonly compression: 'none' | 'zlib' | 'zstd';
-  readonly level: number;
+  readonly level?: number | undefined;
   readonly cluster: number;
+  readonly preallocation: 'off' | 'metadata' | 'full';
 }
 
-/** Compresses `length` bytes of a block from `start`, zero-padded at the end of the disk. */
-type Compress = (block: Block, start: number) => Promise<Uint8Array>;
+/** Highest effort of each method. */
+const MOST_EFFORT = { none: 19, zlib: 9, zstd: 19 } as const;
 
 export async function createQcow2Writer(job: ConvertJob<Qcow2Options>): Promise<DiskWriter> {
-  const { compat, compression, cluster } = job.options;
+  const { compat, compression, cluster, level, preallocation } = job.options;
   const most = MAX_L1_ENTRIES * bytesPerL2Table(cluster);
   if (job.size > most) {
     throw new DefinitionError(
@@ -53,7 +47,22 @@ export async function createQcow2Writer(job: ConvertJob<Qcow2Options>): Promise<
       hint: 'use compression=zlib, or compat=1.1',
     });
   }
-  return Promise.resolve(new Qcow2Writer(job));
+  if (level !== undefined && level > MOST_EFFORT[compression]) {
+    throw new DefinitionError(
+      'options-invalid',
+      `qcow2: ${compression} has levels 1 to ${MOST_EFFORT[compression]}, not ${level}`,
+      {
+        hint: 'levels up to 19 are for compression=zstd',
+      },
+    );
+  }
+  if (compression !== 'none' && preallocation !== 'off') {
+    throw new DefinitionError('options-invalid', 'qcow2: what is compressed cannot be preallocated', {
+      hint: 'leave out one of compression and preallocation',
+    });
+  }
+  if (compression === 'zstd') await zstdCompress(new Uint8Array(1), 1); // says at once if it cannot be done here
+  return new Qcow2Writer(job);
 }
 
 /**
@@ -72,6 +81,8 @@ class Qcow2Writer implements DiskWriter {
   readonly #l2: Buffer;
   /** L1 index of the table in `#l2`; none before the first block. */
   #l1Index = -1;
+  /** Guest offset up to which clusters are allocated, where all of them are to be. */
+  #filled = 0;
 
   constructor({ size, sink, options, deflater }: ConvertJob<Qcow2Options>) {
     this.size = size;
@@ -81,18 +92,13 @@ class Qcow2Writer implements DiskWriter {
     this.#host = new HostClusters(sink, options.cluster);
     this.#l1 = new BigUint64Array(Math.ceil(size / bytesPerL2Table(options.cluster)));
     this.#l2 = Buffer.alloc(options.cluster);
-    if (options.compression === 'zlib') {
-      this.#compress = async (block, start) =>
-        rawStream(await deflater.deflate(block, start, options.cluster, options.level));
-    } else if (options.compression === 'zstd') {
-      const compress = zstdCompressor();
-      this.#compress = (block, start) => compress(padded(block.bytes, start, options.cluster));
-    }
+    this.#compress = createCompress(options.compression, options.level, options.cluster, deflater);
   }
 
   prepare(block: Block): void {
-    if (this.#options.compression !== 'zlib') return;
-    for (const start of this.#clusters(block)) void this.#compress?.(block, start);
+    if (this.#compress === undefined) return;
+    // A failure shows again when the result is wanted.
+    for (const start of this.#clusters(block)) this.#compress(block, start).catch(() => undefined);
   }
 
   async write(block: Block): Promise<void> {
@@ -105,16 +111,47 @@ class Qcow2Writer implements DiskWriter {
   async #writeRuns({ offset, bytes, runs }: Block): Promise<void> {
     const writes: Promise<void>[] = [];
     for (const run of runs(this.#clusterSize)) {
+      await this.#fillTo(offset + run.offset);
       const clusters = Math.ceil(run.length / this.#clusterSize);
-      let host = this.#host.allocate(clusters);
-      writes.push(this.#sink.write(bytes.subarray(run.offset, run.offset + run.length), host));
-      for (let n = 0; n < clusters; n++, host += this.#clusterSize) {
-        const guest = offset + run.offset + n * this.#clusterSize;
-        await this.#select(guest);
-        this.#map(guest, BigInt(host) | COPIED);
-      }
+      const host = this.#host.allocate(clusters);
+      const writing = this.#sink.write(bytes.subarray(run.offset, run.offset + run.length), host);
+      writing.catch(() => undefined); // waited for below, unless a table cannot be written either
+      writes.push(writing);
+      await this.#mapRun(offset + run.offset, clusters, host);
     }
     await Promise.all(writes);
+  }
+
+  async #mapRun(guest: number, clusters: number, host: number): Promise<void> {
+    for (let n = 0; n < clusters; n++) {
+      const at = n * this.#clusterSize;
+      await this.#select(guest + at);
+      this.#map(guest + at, BigInt(host + at) | COPIED);
+    }
+    this.#filled = guest + clusters * this.#clusterSize;
+  }
+
+  /** With preallocation, gives clusters to what holds no data, one L2 table's worth at a time. */
+  async #fillTo(guest: number): Promise<void> {
+    const { preallocation } = this.#options;
+    if (preallocation === 'off') return;
+    const perTable = bytesPerL2Table(this.#clusterSize);
+    while (this.#filled < guest) {
+      const end = Math.min(guest, (this.#l1IndexOf(this.#filled) + 1) * perTable);
+      const clusters = Math.ceil((end - this.#filled) / this.#clusterSize);
+      await this.#select(this.#filled); // its own table comes first, so that the clusters follow each other
+      const host = this.#host.allocate(clusters);
+      await this.#mapRun(this.#filled, clusters, host);
+      if (preallocation === 'full') await this.#writeZeros(host, clusters * this.#clusterSize);
+      await this.#host.flush();
+    }
+  }
+
+  async #writeZeros(host: number, length: number): Promise<void> {
+    const zeros = new Uint8Array(Math.min(length, BLOCK_SIZE));
+    for (let at = 0; at < length; at += zeros.length) {
+      await this.#sink.write(zeros.subarray(0, Math.min(zeros.length, length - at)), host + at);
+    }
   }
 
   /** Compressed clusters are packed byte by byte, in guest order; those of a block go out in one write. */
@@ -185,6 +222,7 @@ class Qcow2Writer implements DiskWriter {
   }
 
   async finish(): Promise<void> {
+    await this.#fillTo(this.size);
     await this.#writeL2();
     const l1Clusters = Math.ceil((this.#l1.length * ENTRY) / this.#clusterSize);
     const l1Offset = this.#host.allocate(l1Clusters);
@@ -192,31 +230,18 @@ class Qcow2Writer implements DiskWriter {
     this.#l1.forEach((entry, index) => l1.writeBigUInt64BE(entry, index * ENTRY));
     await this.#sink.write(l1, l1Offset);
     const { tableOffset, tableClusters, fileSize } = await this.#host.finish();
-    await this.#sink.write(this.#header(l1Offset, tableOffset, tableClusters), 0);
+    const header = headerBytes({
+      version: this.#options.compat === '0.10' ? 2 : 3,
+      clusterSize: this.#clusterSize,
+      size: this.size,
+      l1Size: this.#l1.length,
+      l1Offset,
+      refcountTableOffset: tableOffset,
+      refcountTableClusters: tableClusters,
+      zstd: this.#options.compression === 'zstd',
+    });
+    await this.#sink.write(header, 0);
     await this.#sink.end(fileSize);
-  }
-
-  #header(l1Offset: number, tableOffset: number, tableClusters: number): Buffer {
-    const version = this.#options.compat === '0.10' ? 2 : 3;
-    const length = version === 2 ? VERSION_2_HEADER_LENGTH : VERSION_3_HEADER_LENGTH;
-    // Eight zero bytes behind the header are the extension that ends the list of extensions.
-    const header = Buffer.alloc(length + 8);
-    header.writeUInt32BE(MAGIC, HEADER.magic);
-    header.writeUInt32BE(version, HEADER.version);
-    header.writeUInt32BE(Math.log2(this.#clusterSize), HEADER.clusterBits);
-    header.writeBigUInt64BE(BigInt(this.size), HEADER.size);
-    header.writeUInt32BE(this.#l1.length, HEADER.l1Size);
-    header.writeBigUInt64BE(BigInt(l1Offset), HEADER.l1TableOffset);
-    header.writeBigUInt64BE(BigInt(tableOffset), HEADER.refcountTableOffset);
-    header.writeUInt32BE(tableClusters, HEADER.refcountTableClusters);
-    if (version === 3) {
-      const zstd = this.#options.compression === 'zstd';
-      header.writeBigUInt64BE(zstd ? INCOMPATIBLE.compressionType : 0n, HEADER.incompatibleFeatures);
-      header.writeUInt32BE(REFCOUNT_ORDER, HEADER.refcountOrder);
-      header.writeUInt32BE(length, HEADER.headerLength);
-      header.writeUInt8(zstd ? COMPRESSION_ZSTD : COMPRESSION_ZLIB, HEADER.compressionType);
-    }
-    return header;
   }
 
   abort(): Promise<void> {

@@ -1,5 +1,13 @@
 import { defineConverter, roundUp } from '@polyvisor/core';
-import { DynamicVhdWriter, VHD_MAX_SIZE, detectVhd, openVhd, vhdBlockNode } from '@polyvisor/vhd';
+import {
+  DynamicVhdWriter,
+  VHD_CONSUMERS,
+  VHD_MAX_SIZE,
+  checkVhd,
+  detectVhd,
+  openVhd,
+  vhdBlockNode,
+} from '@polyvisor/vhd';
 import { z } from 'zod';
 
 /** blktap's own mark. Its tools resize and coalesce only disks that carry it, and QEMU takes their size as it is. */
@@ -20,6 +28,7 @@ export const xenVhd = defineConverter({
     maxSize: VHD_MAX_SIZE,
     sizeMultiple: SIZE_MULTIPLE,
     compression: [],
+    consumers: VHD_CONSUMERS,
     hypervisors: ['XenServer', 'XCP-ng', 'CloudStack'],
   },
   options: z.strictObject({}),
@@ -42,5 +51,6 @@ export const xenVhd = defineConverter({
       }),
     ),
   open: openVhd,
+  check: checkVhd,
   blockNode: vhdBlockNode,
 });

@@ -1,4 +1,5 @@
 import { Command, type Help } from '@commander-js/extra-typings';
+import { knownConsumers } from '../check/consumers.js';
 import { completionScript, type CompletionModel, SHELLS } from '../completion-script.js';
 import { COMMANDS, configureCommand, createProgram, type Configure } from '../program.js';
 import type { Session } from '../session.js';
@@ -9,7 +10,7 @@ export const configure: Configure = (command, session) => {
     .addHelpText(
       'after',
       `
-The script knows the formats that were loaded when it was printed.
+The script knows the formats and consumers that were loaded when it was printed.
 
 Examples:
   $ source <(polyvisor completion bash)
@@ -44,6 +45,7 @@ async function modelOf(run: Session): Promise<CompletionModel> {
     formats: host.converters().map(({ id }) => id),
     provisioners: host.provisioners().map(({ id }) => id),
     booters: host.booters().map(({ id }) => id),
+    consumers: knownConsumers(host.converters()),
   };
 }
 

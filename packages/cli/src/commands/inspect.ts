@@ -1,8 +1,9 @@
-import { dataSize, formatBytes, type ImageFacts } from '@polyvisor/core';
-import { openImage, storedSize } from '../image.js';
-import { type PartitionTable, readPartitions } from '../partitions.js';
+import type { OpenImage } from '@polyvisor/core';
+import { mapParts, paintMap } from '../allocation-map.js';
+import { type Image, openImage, storedSize } from '../image.js';
+import { readContents } from '../inspect/contents.js';
+import { type Inspection, inspectionText } from '../inspect/text.js';
 import type { Configure } from '../program.js';
-import { table } from '../table.js';
 
 export const configure: Configure = (command, session) => {
   command
@@ -11,73 +12,70 @@ export const configure: Configure = (command, session) => {
     .addHelpText(
       'after',
       `
+Tells format, sizes, identities, snapshots, parent, what is allocated, partitions, file systems with label and UUID, and under
+which firmware the disk looks like it boots. Little is read, whatever the size of the disk.
+
 Examples:
   $ polyvisor inspect disk.qcow2
   $ polyvisor inspect disk.img --from raw --json | jq .virtualSize`,
     )
     .action(async (path, options) => {
       const run = session();
+      const notes: string[] = [];
+      const unobserve = run.observe((event) => {
+        if (event.type === 'log' && event.scope === 'format') notes.push(event.message);
+      });
       await using image = await openImage(run, path, options.from);
-      const { disk, file, converter, facts } = image;
-      const found = {
+      unobserve();
+      const opened = openedOf(image);
+      const columns = run.io.stdout.columns ?? 80;
+      const contents = await readContents(opened.disk, mapParts(columns), run.signal);
+      const found: Inspection = {
         path,
-        format: converter.id,
-        virtualSize: disk.size,
-        fileSize: file.size,
+        format: image.converter.id,
+        summary: image.converter.summary,
+        fileSize: image.file.size,
         stored: await storedSize(run, path),
-        allocated: await dataSize(disk, run.signal),
-        facts,
-        partitionTable: await readPartitions(disk),
+        opened,
+        contents,
+        warnings: [...notes, ...(opened.warnings ?? []), ...(contents?.warnings ?? [])],
       };
-      run.answer({ command: 'inspect', ...found }, describe(found, converter.summary));
+      run.answer({ command: 'inspect', ...forMachines(found) }, inspectionText(found, columns), paintMap);
     });
 };
 
-interface Found {
-  readonly path: string;
-  readonly format: string;
-  readonly virtualSize: number;
-  readonly fileSize: number;
-  readonly stored: number;
-  readonly allocated: number;
-  readonly facts: ImageFacts;
-  readonly partitionTable: PartitionTable;
+/** All that the converter told of an image, whether or not opening it kept that. */
+function openedOf(image: Image & { readonly opened?: OpenImage }): OpenImage {
+  return image.opened ?? image;
 }
 
-function describe(found: Found, summary: string): string {
-  const size = (bytes: number) => `${formatBytes(bytes)} (${bytes} bytes)`;
-  const rows = [
-    ['image', found.path],
-    ['format', `${found.format}: ${summary}`],
-    ['disk', size(found.virtualSize)],
-    ['data on the disk', `at most ${size(found.allocated)}`],
-    ['file', size(found.fileSize)],
-    ['stored', size(found.stored)],
-    ...Object.entries(found.facts).map(([label, value]) => [label, String(value)]),
-    ['partitions', { gpt: 'GPT', mbr: 'MBR', none: 'no partition table' }[found.partitionTable.kind]],
-  ];
-  const width = Math.max(...rows.map(([label]) => label?.length ?? 0));
-  const lines = rows.map(([label, value]) => `${label?.padEnd(width)}  ${value}`);
-  const { partitions, problems } = found.partitionTable;
-  if (partitions.length > 0) lines.push('', partitionTable(partitions));
-  return [...lines, ...problems.map((problem) => `problem: ${problem}`)].join('\n');
-}
-
-function partitionTable(partitions: PartitionTable['partitions']): string {
-  return table(
-    [
-      { title: '#', align: 'right' },
-      { title: 'START', align: 'right' },
-      { title: 'SIZE', align: 'right' },
-      { title: 'TYPE' },
-      { title: 'NAME' },
-    ],
-    partitions.map(({ number, start, size, type, name, boot }) => [
-      String(number),
-      String(start),
-      formatBytes(size),
-      `${type}${boot ? ' (boot)' : ''}`,
-      name,
-    ]),
-  );
+function forMachines({ opened, contents, warnings, path, format, fileSize, stored }: Inspection): object {
+  const { disk, facts, linkId, parent, snapshots, disks } = opened;
+  return {
+    path,
+    format,
+    virtualSize: disk.size,
+    fileSize,
+    stored,
+    facts,
+    ...(linkId === undefined ? {} : { linkId }),
+    ...(parent === undefined ? {} : { parent }),
+    ...(snapshots === undefined ? {} : { snapshots }),
+    ...(disks === undefined ? {} : { disks }),
+    ...(contents === undefined
+      ? { readable: false }
+      : {
+          readable: true,
+          allocated: contents.allocation.allocated,
+          allocation: { partSize: contents.allocation.partSize, parts: [...contents.allocation.parts] },
+          partitionTable: {
+            ...contents.table,
+            partitions: contents.partitions,
+            problems: contents.table.problems.map(({ message }) => message),
+          },
+          ...(contents.fileSystem === undefined ? {} : { fileSystem: contents.fileSystem }),
+          boot: contents.boot,
+        }),
+    warnings,
+  };
 }

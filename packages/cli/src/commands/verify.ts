@@ -1,57 +1,47 @@
 import { compareDisks, dataSize, type DiskSource, formatBytes, stage } from '@polyvisor/core';
 import { type Image, openImage } from '../image.js';
+import { STDIN, stdinTwice } from '../image-input.js';
+import { addImageOptions } from '../image-options.js';
 import { readPartitions } from '../partitions.js';
-import { collect, type Configure } from '../program.js';
+import type { Configure } from '../program.js';
+import { readData } from '../read-data.js';
 import type { Session } from '../session.js';
 
-/** Bytes read at once. */
-const CHUNK = 1024 * 1024;
-
 export const configure: Configure = (command, session) => {
-  command
-    .argument('<image>', 'disk image to read')
-    .argument('[other]', 'disk image to compare it with')
-    .option('--from <format>', 'format of the image, given again for the other one, instead of recognising it', collect)
+  addImageOptions(
+    command.argument('<image>', 'disk image to read').argument('[other]', 'disk image to compare it with'),
+  )
     .addHelpText(
       'after',
       `
 With one image, every byte that it holds is read through the reader of its format. With two, their disks are compared as
 a guest sees them, whatever their formats; one may be longer where its surplus is zero. Exit code 1: they differ.
+--parent and --disk are about the first image; a further --from is the format of the second one.
 
 Examples:
   $ polyvisor verify disk.vhd
-  $ polyvisor verify disk.raw disk.ova`,
+  $ polyvisor verify disk.raw disk.ova
+  $ polyvisor verify child.vhdx flat.raw --parent base.vhdx`,
     )
-    .action(async (path, otherPath, { from = [] }) => {
+    .action(async (path, otherPath, options) => {
       const run = session();
-      await using image = await openImage(run, path, from[0]);
+      const { from = [], parent = [], disk, ...rest } = options;
+      const own = otherPath === undefined ? from : from.slice(0, 1 + parent.length);
+      if (path === STDIN && otherPath === STDIN) throw stdinTwice();
+      await using image = await openImage(run, path, { ...rest, from: own, parent, disk });
       if (otherPath === undefined) return await readAll(run, image);
-      await using other = await openImage(run, otherPath, from[1]);
+      await using other = await openImage(run, otherPath, { ...rest, from: from.slice(own.length) });
       return await compare(run, image, other); // before the images are closed
     });
 };
 
 async function readAll(run: Session, { path, converter, disk }: Image): Promise<void> {
   const total = await dataSize(disk, run.signal);
-  await stage(run.emit, 'verify', `reading ${path}`, () => readData(disk, total, run));
+  await stage(run.emit, 'verify', `reading ${path}`, () => readData(disk, total, 'verify', run));
   run.answer(
     { command: 'verify', path, format: converter.id, size: disk.size, read: total, readable: true },
     `${path}: ${converter.id}, ${formatBytes(disk.size)}; all ${formatBytes(total)} of its data can be read`,
   );
-}
-
-async function readData(disk: DiskSource, total: number, { signal, emit }: Session): Promise<void> {
-  const buffer = new Uint8Array(CHUNK);
-  let done = 0;
-  for await (const { offset, length } of disk.extents(signal)) {
-    for (let at = 0; at < length; at += CHUNK) {
-      signal.throwIfAborted();
-      const part = buffer.subarray(0, Math.min(CHUNK, length - at));
-      await disk.read(part, offset + at);
-      done += part.length;
-      emit({ type: 'progress', stage: 'verify', done, total, unit: 'bytes' });
-    }
-  }
 }
 
 async function compare(run: Session, image: Image, other: Image): Promise<void> {

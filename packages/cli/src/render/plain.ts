@@ -12,7 +12,8 @@ const INTERVAL = { progress: 10_000, waiting: 15_000 };
 const SHOWN = 60;
 
 /** Lines for logs and pipes: one for each event, nothing is ever taken back. */
-export function createPlainRenderer({ stdout, stderr, verbosity, color, redact, now }: RenderOptions): Renderer {
+export function createPlainRenderer(options: RenderOptions): Renderer {
+  const { stdout, stderr, verbosity, color, answerColor = false, redact, now } = options;
   const colors = pc.createColors(color);
   const say = (text: string, mark = '') => void stderr.write(`${mark}${redact(printable(text))}\n`);
   const stages = new Map<
@@ -49,7 +50,11 @@ export function createPlainRenderer({ stdout, stderr, verbosity, color, redact, 
         say(`${stage.title}: ${text}`);
       }
     },
-    result: (_, text) => void stdout.write(text === '' ? '' : `${redact(printable(text))}\n`),
+    result: (_, text, paint) => {
+      const shown = redact(printable(text));
+      const painted = paint === undefined || !answerColor ? shown : paint(shown, pc.createColors(true));
+      stdout.write(text === '' ? '' : `${painted}\n`);
+    },
     error: (report) => {
       for (const line of reportLines(report)) say(line);
       say(report.message, colors.red('error: '));

@@ -77,9 +77,9 @@ export function createTtyRenderer(options: RenderOptions): Renderer {
       }
       plain.event(event);
     },
-    result: (value, text) => {
+    result: (value, text, paint) => {
       close();
-      plain.result(value, text);
+      plain.result(value, text, paint);
     },
     error: (report) => {
       close();

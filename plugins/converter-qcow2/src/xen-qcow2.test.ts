@@ -1,0 +1,19 @@
+import { accepts, describeConverter, qemuImgCheck, qemuImgCompare, qemuImgSize } from '@polyvisor/testkit';
+import { xenQcow2 } from './xen-qcow2.js';
+
+// qemu-img compare wants equal sizes or zeros behind the end, which is what the rounding gives.
+describeConverter(xenQcow2, {
+  oracles: [
+    qemuImgCheck('qcow2'),
+    qemuImgCompare('qcow2'),
+    qemuImgSize('qcow2'),
+    accepts(
+      'qcowinfo',
+      'libqcow-utils',
+      ({ image }) => [image],
+      ({ size }) => new RegExp(`Media size.*\\b${size} bytes`),
+    ),
+  ],
+  // It is a qcow2 image as others are, and the converter of that name claims it.
+  knownLimits: ['unrecognisable'],
+});

@@ -1,5 +1,7 @@
 import { defineConverter } from '@polyvisor/core';
 import { GRAIN_SIZE, MAX_CAPACITY } from '@polyvisor/vmdk';
+import { checkOva } from './check.js';
+import { CONSUMERS } from './finding.js';
 import { ovaOptions } from './options.js';
 import { detectOva, openOva, ovaBlockNode } from './reader.js';
 import { OvaWriter } from './writer.js';
@@ -13,6 +15,7 @@ export const ova = defineConverter({
     maxSize: MAX_CAPACITY,
     sizeMultiple: GRAIN_SIZE,
     compression: ['deflate'],
+    consumers: [...CONSUMERS],
     severalDisks: true,
     hypervisors: ['VMware ESXi', 'VMware Workstation', 'VMware Fusion', 'VirtualBox'],
   },
@@ -20,5 +23,6 @@ export const ova = defineConverter({
   detect: detectOva,
   create: (job) => Promise.resolve().then(() => new OvaWriter(job)),
   open: openOva,
+  check: checkOva,
   blockNode: ovaBlockNode,
 });

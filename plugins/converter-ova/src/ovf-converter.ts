@@ -1,4 +1,5 @@
 import { defineConverter } from '@polyvisor/core';
+import { checkOvf } from './check.js';
 import { ova } from './ova.js';
 import { OvfWriter } from './ovf-writer.js';
 import { ovaOptions } from './options.js';
@@ -13,5 +14,6 @@ export const ovf = defineConverter({
   detect: detectOvf,
   create: (job) => Promise.resolve().then(() => new OvfWriter(job)),
   open: openOvf,
+  check: checkOvf,
   blockNode: ovfBlockNode,
 });

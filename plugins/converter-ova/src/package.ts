@@ -56,15 +56,22 @@ export async function openArchive(file: ImageFile): Promise<Package> {
 export async function openFolder(file: ImageFile): Promise<Package> {
   const name = basename(file.path);
   const base = name.replace(/\.ovf$/i, '');
+  const descriptor: PackageFile = {
+    name,
+    size: file.size,
+    offset: 0,
+    // It is open already; what is given away here may be disposed.
+    open: () => Promise.resolve(windowOf(file, 0, file.size)),
+  };
   const find = async (wanted: string): Promise<PackageFile | undefined> => {
+    if (wanted === name) return descriptor;
     await using found = await beside(file, wanted);
     if (found === undefined) return undefined;
     return { name: wanted, size: found.size, offset: 0, open: () => besideOrFail(file, wanted) };
   };
   return {
     path: file.path,
-    // The descriptor is already open; whoever opens it again may dispose that.
-    descriptor: { name, size: file.size, offset: 0, open: () => Promise.resolve(windowOf(file, 0, file.size)) },
+    descriptor,
     manifest: base === name ? undefined : await find(`${base}.mf`),
     signed: base !== name && (await find(`${base}.cert`)) !== undefined,
     place: 'folder',

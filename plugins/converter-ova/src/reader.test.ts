@@ -4,7 +4,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { digest } from '@polyvisor/core';
+import { gzipSync } from 'node:zlib';
+import { digest, type ImageFile } from '@polyvisor/core';
 import { available, memoryDisk, memoryFile, texture, write } from '@polyvisor/testkit';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ova } from './ova.js';
@@ -153,6 +154,73 @@ describe('reading an OVA', () => {
       driver: 'vmdk',
       file: { driver: 'raw', offset, size: disk.length, file: { driver: 'file', filename: '/images/vm.ova' } },
     });
+  });
+});
+
+describe('a gzipped disk', () => {
+  const gzipped = (content: Uint8Array = disk, capacity = `${SIZE}`) => {
+    const packed = gzipSync(content);
+    const text = ovf
+      .replace('<File ', '<File ovf:compression="gzip" ')
+      .replace(/ovf:size="\d+"/, `ovf:size="${packed.length}"`)
+      .replace('sample-disk1.vmdk', 'sample-disk1.vmdk.gz')
+      .replace(/ovf:capacity="\d+"/, capacity === '' ? '' : `ovf:capacity="${capacity}"`);
+    return archive([descriptor(text), { name: 'sample-disk1.vmdk.gz', content: packed }]);
+  };
+  let disposed = 0;
+  /** Expands into memory, as the host does into a file. */
+  const expand = async (bytes: AsyncIterable<Uint8Array>, size: number): Promise<ImageFile> => {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of bytes) chunks.push(Uint8Array.from(chunk));
+    const whole = Buffer.concat(chunks);
+    expect(whole.length).toBe(size);
+    return {
+      ...memoryFile(whole),
+      [Symbol.asyncDispose]: () => {
+        disposed++;
+        return Promise.resolve();
+      },
+    };
+  };
+
+  it('is expanded, and what that took is given back', async () => {
+    disposed = 0;
+    const { disk: opened } = await openOva(memoryFile(gzipped()), { expand });
+    expect(await digest(opened, 'sha256')).toBe(await digest(memoryDisk(SIZE, PIECES), 'sha256'));
+    expect(disposed).toBe(0);
+    await opened[Symbol.asyncDispose]();
+    expect(disposed).toBe(1);
+  });
+
+  it('is given back when it is no VMDK', async () => {
+    disposed = 0;
+    await expect(openOva(memoryFile(gzipped(Buffer.alloc(4096, 1))), { expand })).rejects.toThrow(/not a sparse VMDK/);
+    expect(disposed).toBe(1);
+  });
+
+  it('is refused when it is longer than its disk can be, before any of it is kept', async () => {
+    let asked = false;
+    const bomb = gzipped(Buffer.alloc(40 * MiB), `${MiB}`);
+    const never = () => {
+      asked = true;
+      return Promise.reject(new Error('no'));
+    };
+    await expect(openOva(memoryFile(bomb), { expand: never })).rejects.toThrow(/larger than its descriptor allows/);
+    expect(asked).toBe(false);
+  });
+
+  it('is refused when nothing bounds it, or it is not gzip, or damaged', async () => {
+    await expect(openOva(memoryFile(gzipped(disk, '')), { expand })).rejects.toThrow(/does not give its capacity/);
+    const plain = ovf.replace('<File ', '<File ovf:compression="gzip" ');
+    await expect(openOva(memoryFile(archive([descriptor(plain), vmdk()])), { expand })).rejects.toThrow(
+      /not the gzip file/,
+    );
+    const damaged = gzipped();
+    damaged.fill(0x55, damaged.length - 3000, damaged.length - 2500);
+    await expect(openOva(memoryFile(damaged), { expand })).rejects.toMatchObject({ name: 'FormatError' });
+    expect(await ova.blockNode?.(memoryFile(gzipped())).catch((error: Error) => error.message)).toContain(
+      'cannot read it in place',
+    );
   });
 });
 

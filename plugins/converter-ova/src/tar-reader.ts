@@ -9,10 +9,10 @@ export interface ArchiveMember {
 }
 
 /** Members beyond which an archive is taken for something else; an OVA has three, plus one per disk. */
-const MAX_MEMBERS = 100;
+export const MAX_MEMBERS = 100;
 
 /** Zeros behind the last member: tar pads to 10 KiB, and VirtualBox tolerates 130 blocks. */
-const MAX_TRAILER = 130 * TAR_BLOCK;
+export const MAX_TRAILER = 130 * TAR_BLOCK;
 
 /** Base names of printable ASCII. Separators of any system, and a colon, would be a path somewhere. */
 const SAFE_NAME = /^(?!\.{1,2}$)[\x20-\x7e]+$/;
@@ -68,6 +68,35 @@ async function checkTrailer(file: ImageFile, offset: number): Promise<void> {
   if (!isZero(rest)) throw bad(file, 'there is data behind the end of the archive', { offset });
 }
 
+/** Whether a name is that of a file and nothing else, on every system. */
+export function isPlainName(name: string): boolean {
+  return SAFE_NAME.test(name) && !UNSAFE.test(name);
+}
+
+/** A header as it stands in the archive, believed in nothing yet. */
+export interface TarHeader {
+  /** Magic and checksum are right. */
+  readonly sound: boolean;
+  readonly name: string;
+  readonly prefix: string;
+  readonly type: string;
+  /** In bytes; undefined when the field holds no number. */
+  readonly size: number | undefined;
+}
+
+export async function readTarHeader(file: ImageFile, offset: number): Promise<TarHeader | undefined> {
+  const header = await readBlock(file, offset);
+  if (isZero(header)) return undefined;
+  const posix = header.toString('latin1', TAR.magic.at, TAR.magic.at + 6) === POSIX_MAGIC;
+  return {
+    sound: isHeader(header),
+    name: text(header, TAR.name),
+    prefix: posix ? text(header, TAR.prefix) : '',
+    type: header.toString('latin1', TAR.type.at, TAR.type.at + 1),
+    size: readNumber(header.subarray(TAR.length.at, TAR.length.at + TAR.length.size)),
+  };
+}
+
 function readMember(file: ImageFile, header: Buffer, offset: number): ArchiveMember {
   if (!isHeader(header)) {
     throw bad(file, 'not a tar header, or a damaged one', {
@@ -88,7 +117,7 @@ function readMember(file: ImageFile, header: Buffer, offset: number): ArchiveMem
   }
   const prefixed =
     header.toString('latin1', TAR.magic.at, TAR.magic.at + 6) === POSIX_MAGIC && text(header, TAR.prefix) !== '';
-  if (prefixed || !SAFE_NAME.test(name) || UNSAFE.test(name)) {
+  if (prefixed || !isPlainName(name)) {
     throw bad(file, `the member name ${JSON.stringify(name)} is not a plain file name`, { offset });
   }
   const size = readNumber(header.subarray(TAR.length.at, TAR.length.at + TAR.length.size));

@@ -31,6 +31,8 @@ export interface Session extends AsyncDisposable {
   hide(secrets: readonly string[]): Promise<void>;
   /** Gives the answer: a value for machines, a text for people. */
   answer(value: object, text: string): void;
+  /** From now on standard output carries an image: answers go to stderr. */
+  yieldStdout(): void;
   /** The question was answered with no: exit code 1. */
   answeredNo: boolean;
 }
@@ -41,9 +43,11 @@ export function createSession(io: Io, options: GlobalOptions): Session {
   let project: Promise<Project> | undefined;
   let host: Promise<Host> | undefined;
   const { env } = io;
+  let answers = io.stdout;
+  const stdout = { write: (text: string) => answers.write(text) } as unknown as typeof io.stdout;
   const renderer = createRenderer(
     {
-      stdout: io.stdout,
+      stdout,
       stderr: io.stderr,
       verbosity: options.quiet ? 'quiet' : options.verbose ? 'verbose' : 'normal',
       color: options.color && !env['NO_COLOR'] && (io.stderr.isTTY === true || Boolean(env['FORCE_COLOR'])),
@@ -86,6 +90,7 @@ export function createSession(io: Io, options: GlobalOptions): Session {
       const { createRedactor } = await import('@polyvisor/definition');
       redact = createRedactor(secrets);
     },
+    yieldStdout: () => (answers = io.stderr),
     answer: (value, text) => renderer.result(value, text),
     answeredNo: false,
     [Symbol.asyncDispose]: async () => {

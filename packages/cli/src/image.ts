@@ -55,6 +55,38 @@ export async function openImage(session: Session, path: string, options: ImageOp
   }
 }
 
+/** Several images, the disks of one machine, opened in their order. With one, all options are about it. */
+export async function openImages(
+  session: Session,
+  paths: readonly string[],
+  options: ImageOptions,
+): Promise<AsyncDisposable & { readonly images: readonly Image[] }> {
+  const { from, parent, disk, ...rest } = options;
+  const [first, second] = paths;
+  if (first !== undefined && second === undefined) {
+    const image = await openImage(session, first, options);
+    return { images: [image], [Symbol.asyncDispose]: () => image[Symbol.asyncDispose]() };
+  }
+  if (disk !== undefined || (parent?.length ?? 0) > 0) {
+    throw new DefinitionError('image-options-ambiguous', '--parent and --disk are for one image, several are given', {
+      hint: 'convert each of them on its own first',
+    });
+  }
+  const formats = typeof from === 'string' ? [from] : (from ?? []);
+  refuseUnusable(paths, formats);
+  const images: Image[] = [];
+  try {
+    for (const [index, path] of paths.entries())
+      images.push(
+        await openImage(session, path, { ...rest, ...(formats[index] === undefined ? {} : { from: formats[index] }) }),
+      );
+  } catch (error) {
+    await disposeAll(images);
+    throw error;
+  }
+  return { images, [Symbol.asyncDispose]: () => disposeAll([...images]) };
+}
+
 /** Bytes that a file takes up on its file system; none for what comes through a pipe. */
 export async function storedSize(session: Session, path: string): Promise<number> {
   if (path === STDIN) return 0;
@@ -128,7 +160,7 @@ function parentOf({ path, disk, opened: { linkId } }: Opened): ParentImage {
 
 function refuseUnusable(paths: readonly string[], formats: readonly string[]): void {
   if (paths.length - 1 > PARENTS) {
-    throw new DefinitionError('parents-too-many', `${paths.length - 1} parents are named, at most ${PARENTS} can be`, {
+    throw new DefinitionError('parents-too-many', `${paths.length} images are named, at most ${PARENTS + 1} can be`, {
       hint: 'flatten a part of the chain first: `polyvisor convert` with its parents',
     });
   }

@@ -26,6 +26,7 @@ export async function examine(
     } else {
       const options = { signal: run.signal, now: Math.floor(Date.now() / 1000) };
       await gather(
+        run,
         tally,
         consumers,
         converter.check(file, consumer === undefined ? options : { ...options, consumer }),
@@ -34,7 +35,7 @@ export async function examine(
     try {
       await using disk = (await converter.open(file)).disk;
       if (converter.check === undefined) await readAll(run, disk);
-      await gather(tally, [], diskFindings(disk, converter, consumer), true);
+      await gather(run, tally, [], diskFindings(disk, converter, consumer), true);
     } catch (error) {
       run.signal.throwIfAborted();
       const code = (error as { code?: unknown }).code;
@@ -53,14 +54,19 @@ export async function examine(
 
 /** A check that ends with a refusal has found one more thing. `rethrow` leaves that to the caller. */
 async function gather(
+  { signal }: Session,
   tally: FindingTally,
   consumers: readonly string[],
   findings: AsyncIterable<Finding>,
   rethrow = false,
 ): Promise<void> {
   try {
-    for await (const finding of findings) tally.add(finding);
+    for await (const finding of findings) {
+      signal.throwIfAborted();
+      tally.add(finding);
+    }
   } catch (error) {
+    signal.throwIfAborted();
     if (rethrow) throw error;
     tally.add(findingOrThrow(error, consumers));
   }

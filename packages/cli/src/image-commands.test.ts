@@ -100,7 +100,8 @@ async function fakePlugin(): Promise<void> {
         if (bytes[13] && consumer === 'alpha') yield { rule: 'fake-alpha', severity: 'warning', message: 'alpha alone', refusedBy: ['alpha'] };
         if (bytes[11]) throw format('fake-broken', file.path + ', offset 11: nothing can be told (expected 0, found 1)', { file: file.path, offset: 11, expected: '0', found: '1', hint: 'look elsewhere' });
       },
-      async *repair(file) {
+      async *repair(file, signal, { now }) {
+        if (!(now > 1700000000)) throw new Error('no time');
         const bytes = await head(file);
         if (bytes[8] !== 0x5a) yield { offset: 8, bytes: Buffer.from([0x5a]), reason: 'the checksum was wrong' };
         if (bytes[10]) { yield { offset: 10, bytes: Buffer.alloc(1), reason: 'what was odd' }; yield { offset: file.size, bytes: Buffer.alloc(512), reason: 'what was odd' }; }

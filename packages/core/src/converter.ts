@@ -143,7 +143,12 @@ export interface CheckOptions {
   readonly signal: AbortSignal;
   /** The consumer that `--for` names, for rules that only matter to it; findings for others may be left out. */
   readonly consumer?: string;
-  /** The present, in seconds since the Unix epoch, for rules on times; absent: those are left out. */
+  /** The present in seconds since the Unix epoch, for rules about times in the future. Absent: they are left out. */
+  readonly now?: number;
+}
+
+export interface RepairOptions {
+  /** The present in seconds since the Unix epoch, for times in the future. Absent: they are left as they are. */
   readonly now?: number;
 }
 
@@ -167,7 +172,7 @@ export interface DiskConverter {
   /** Every rule of the format and of its consumers, as findings; a sound image has none. Reads tables, not data. */
   check?(file: ImageFile, options: CheckOptions): AsyncIterable<Finding>;
   /** What mends the image without guessing, in no particular order of offsets. Nothing: there is nothing to mend. */
-  repair?(file: ImageFile, signal: AbortSignal): AsyncIterable<Patch>;
+  repair?(file: ImageFile, signal: AbortSignal, options?: RepairOptions): AsyncIterable<Patch>;
   /** Absent when QEMU cannot read the format. */
   blockNode?(file: ImageFile): Promise<BlockNode>;
 }

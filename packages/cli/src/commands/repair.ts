@@ -76,7 +76,7 @@ async function repair(run: Session, image: RecognisedFile, options: Options): Pr
       hint: `\`polyvisor check ${path}\` tells what is wrong with it`,
     });
   }
-  const patches = converter.repair(file, run.signal);
+  const patches = converter.repair(file, run.signal, { now: Math.floor(Date.now() / 1000) });
   const target = options.inPlace === true ? location : await targetOf(run, image, options.output);
   const mode = options.dryRun === true ? 'would be mended' : 'mended';
   const { summary, remaining } =

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import {
   type Artifact,
   convert,
@@ -16,7 +16,7 @@ import { createRedactor, definitionInputs } from '@polyvisor/definition';
 import { checkBoots } from './boot-check.js';
 import { BuildLog } from './build-log.js';
 import { CleanupStack } from './cleanup.js';
-import { buildReport, checksums, manifest } from './manifest.js';
+import { buildReport, checksums, filesOf, manifest } from './manifest.js';
 import { applianceStem, artifactNames } from './names.js';
 import type { BootResult, BuildOptions, BuildResult } from './options.js';
 import { createOutputDirectory, MANIFEST_NAME, mendOutputs, type OutputDirectory } from './output-directory.js';
@@ -115,12 +115,19 @@ async function make(run: Run): Promise<BuildResult> {
   await provisioned[Symbol.asyncDispose]();
 
   const boots = await bootCheck(run, work.path, artifacts, names);
-  const finals = artifacts.map((artifact, index) => ({ ...artifact, path: join(output.path, names[index] ?? '') }));
+  const final = <T extends { readonly path: string }>(file: T): T => ({
+    ...file,
+    path: join(output.path, basename(file.path)),
+  });
+  const finals = artifacts.map(({ files, ...artifact }) => ({
+    ...final(artifact),
+    ...(files === undefined ? {} : { files: files.map(final) }),
+  }));
   await stage(emit, 'commit', `writing the manifest and naming ${output.path}`, async () => {
     const text = manifest({ options, versions: found.versions, inputs, seed, inventory, artifacts: finals }, redact);
     await save(output.partPath, MANIFEST_NAME, text);
     const manifestHash = createHash('sha256').update(text).digest('hex');
-    const listed = artifacts.map(({ sha256 }, index) => ({ file: names[index] ?? '', sha256 }));
+    const listed = filesOf(artifacts).map(({ path, sha256 }) => ({ file: basename(path), sha256 }));
     await save(output.partPath, 'SHA256SUMS', checksums([...listed, { file: MANIFEST_NAME, sha256: manifestHash }]));
     const report = { started, durations: log.durations, artifacts: finals, boots, bootSkipped: found.bootSkipped };
     await save(output.partPath, 'build-report.json', buildReport(report, redact));
@@ -129,7 +136,9 @@ async function make(run: Run): Promise<BuildResult> {
     signal.throwIfAborted();
     await output.commit();
   });
-  for (const artifact of finals) emit({ type: 'artifact', ...artifact });
+  for (const { files = [], ...artifact } of finals) {
+    for (const file of [artifact, ...files]) emit({ type: 'artifact', format: artifact.format, ...file });
+  }
   return { directory: output.path, artifacts: finals, boots, bootSkipped: found.bootSkipped };
 }
 

@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import type { Artifact, ProvisionedDisk } from '@polyvisor/core';
+import type { Artifact, ArtifactFile, ProvisionedDisk } from '@polyvisor/core';
 import type { DefinitionInputs } from '@polyvisor/definition';
 import type { BootResult, BuildOptions } from './options.js';
 
@@ -52,13 +52,16 @@ export function manifest(
       },
       provisioner: { id: provisioner.id, options: options.provisionerOptions ?? {} },
       seal: { keep: definition.sealKeep },
-      artifacts: artifacts.map(({ path, format, size, bytes, sha256 }, index) => ({
+      artifacts: artifacts.map(({ path, format, size, bytes, sha256, files }, index) => ({
         file: basename(path),
         format,
         options: targets[index]?.options ?? {},
         virtualSize: size,
         bytes,
         sha256,
+        ...(files === undefined
+          ? {}
+          : { files: files.map((file) => ({ file: basename(file.path), bytes: file.bytes, sha256: file.sha256 })) }),
       })),
       inventory: sorted(inventory),
     },
@@ -84,12 +87,17 @@ export function buildReport(
       schema: MANIFEST_SCHEMA,
       started: started.toISOString(),
       durations: Object.fromEntries([...durations].map(([name, seconds]) => [name, Number(seconds.toFixed(2))])),
-      stored: Object.fromEntries(artifacts.map(({ path, stored }) => [basename(path), stored])),
+      stored: Object.fromEntries(filesOf(artifacts).map(({ path, stored }) => [basename(path), stored])),
       boots,
       ...(bootSkipped === undefined ? {} : { bootSkipped }),
     },
     redact,
   );
+}
+
+/** Every file of the artefacts, those beside the main ones included. */
+export function filesOf(artifacts: readonly Artifact[]): readonly ArtifactFile[] {
+  return artifacts.flatMap((artifact) => [artifact, ...(artifact.files ?? [])]);
 }
 
 /** In the notation of `sha256sum`, which checks it with `-c`. */

@@ -13,10 +13,18 @@ export function artifactTable(artifacts: readonly Artifact[], cwd: string, colum
     { title: 'FILE', align: 'right' },
     { title: 'STORED', align: 'right' },
   ] as const;
-  const rows = artifacts.map(({ format, size, bytes, stored, sha256, path }) => ({
-    sizes: [format, formatBytes(size), formatBytes(bytes), formatBytes(stored)],
-    rest: [sha256, shown(path, cwd)],
-  }));
+  const rows = artifacts.flatMap(({ format, size, files = [], ...main }) =>
+    // A file beside the main one has no format and no disk of its own.
+    [main, ...files].map(({ bytes, stored, sha256, path }, index) => ({
+      sizes: [
+        index === 0 ? format : '  with',
+        index === 0 ? formatBytes(size) : '',
+        formatBytes(bytes),
+        formatBytes(stored),
+      ],
+      rest: [sha256, shown(path, cwd)],
+    })),
+  );
   const wide = table(
     [...sizes, { title: 'SHA-256' }, { title: 'PATH' }],
     rows.map((row) => [...row.sizes, ...row.rest]),

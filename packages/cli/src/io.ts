@@ -1,10 +1,12 @@
-import type { Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 
 /** A stream for output that may be a terminal. */
 export type Output = Writable & { readonly isTTY?: boolean | undefined; readonly columns?: number | undefined };
 
 /** Everything that the command takes from its process, so that tests can give something else. */
 export interface Io {
+  /** For `-` in the place of an image; absent: there is none. */
+  readonly stdin?: Readable;
   /** Answers, and nothing else. */
   readonly stdout: Output;
   /** Progress, warnings and errors. */

@@ -58,6 +58,10 @@ process.on('unhandledRejection', onBug);
 process.exitCode = ExitCode.bug;
 
 const code = await run(process.argv.slice(2), {
+  // Made when it is asked for: a stream on standard input may keep a process from ending.
+  get stdin() {
+    return process.stdin;
+  },
   stdout: process.stdout,
   stderr: process.stderr,
   cwd: process.cwd(),

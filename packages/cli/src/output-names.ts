@@ -2,9 +2,16 @@ import { stat } from 'node:fs/promises';
 import { join, parse, resolve, sep } from 'node:path';
 import { DefinitionError, type DiskConverter } from '@polyvisor/core';
 
-/** Name of an image without its folder and its extension: `disk` of `out/disk.raw`. Numbers are no extension: `debian-12.5` stays. */
+/** Extensions of compressed files, which say nothing about what is in them. */
+const COMPRESSED = /\.(gz|xz|bz2|zst|zstd)$/i;
+
+/**
+ * Name of an image without its folder and its extensions: `disk` of `out/disk.raw` and of `disk.vhd.gz`. Numbers are no
+ * extension: `debian-12.5` stays. Standard input has none.
+ */
 export function stemOf(path: string): string {
-  const { base, name, ext } = parse(path);
+  if (path === '-') return 'disk';
+  const { base, name, ext } = parse(path.replace(COMPRESSED, ''));
   return /^\.[A-Za-z]\w*$/.test(ext) ? name : base;
 }
 

@@ -28,3 +28,13 @@ export function pattern(text: string): RegExp {
     throw new InvalidArgumentError((error as Error).message);
   }
 }
+
+/** A size, or with a `+` how much longer something gets. */
+export interface SizeChange {
+  readonly relative: boolean;
+  readonly bytes: number;
+}
+
+export function sizeChange(text: string): SizeChange {
+  return { relative: text.startsWith('+'), bytes: byteSize(text.replace(/^\+/, '')) };
+}

@@ -250,12 +250,6 @@ describe('convert', () => {
     );
   });
 
-  it('reads no standard input, and says so', async () => {
-    const { code, stderr } = await polyvisor(['convert', '-', '--to', 'raw']);
-    expect(code).toBe(ExitCode.definition);
-    expect(stderr).toContain('cannot be read from standard input');
-  });
-
   it('notes the extension of another format, and no other', async () => {
     await makeDisk();
     const note = 'note: x.qcow2 is raw, although .qcow2 is the name of qcow2';

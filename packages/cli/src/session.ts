@@ -31,6 +31,8 @@ export interface Session extends AsyncDisposable {
   hide(secrets: readonly string[]): Promise<void>;
   /** Gives the answer: a value for machines, a text for people, and how to paint that on a terminal. */
   answer(value: object, text: string, paint?: Paint): void;
+  /** From now on standard output carries an image: answers go to stderr. */
+  yieldStdout(): void;
   /** The question was answered with no: exit code 1. */
   answeredNo: boolean;
 }
@@ -43,9 +45,11 @@ export function createSession(io: Io, options: GlobalOptions): Session {
   const { env } = io;
   const coloured = ({ isTTY }: Output) =>
     options.color && !env['NO_COLOR'] && (isTTY === true || Boolean(env['FORCE_COLOR']));
+  let answers = io.stdout;
+  const stdout = { write: (text: string) => answers.write(text) } as unknown as typeof io.stdout;
   const renderer = createRenderer(
     {
-      stdout: io.stdout,
+      stdout,
       stderr: io.stderr,
       verbosity: options.quiet ? 'quiet' : options.verbose ? 'verbose' : 'normal',
       color: coloured(io.stderr),
@@ -90,6 +94,7 @@ export function createSession(io: Io, options: GlobalOptions): Session {
       redact = createRedactor(secrets);
     },
     answer: (value, text, paint) => renderer.result(value, text, paint),
+    yieldStdout: () => (answers = io.stderr),
     answeredNo: false,
     [Symbol.asyncDispose]: async () => {
       renderer.close();

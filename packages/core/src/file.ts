@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ByteSource, DiskSource, ImageFile } from './disk.js';
 import { DefinitionError, FormatError } from './errors.js';
@@ -18,7 +18,7 @@ export async function openImageFile(path: string): Promise<ImageFile> {
         `${path} is ${stats.isDirectory() ? 'a directory' : 'neither a file nor a block device'}, an image is wanted`,
       );
     }
-    const size = stats.isFile() ? stats.size : await deviceSize(handle);
+    const size = stats.isFile() ? stats.size : await blockDeviceSize(handle);
     const source = fileSource(handle, path, size);
     return stats.isFile() ? { ...source, beside: (name) => openBeside(path, name) } : source;
   } catch (error) {
@@ -27,7 +27,8 @@ export async function openImageFile(path: string): Promise<ImageFile> {
   }
 }
 
-function fileSource(handle: FileHandle, path: string, size: number): ImageFile {
+/** Bytes of an open file. Takes over the handle: disposing closes it. */
+export function fileSource(handle: FileHandle, path: string, size: number): ImageFile {
   return {
     path,
     size,
@@ -56,7 +57,7 @@ function fileSource(handle: FileHandle, path: string, size: number): ImageFile {
 }
 
 /** A name that is one step down from a folder on every system: no separators, drives, control characters or dots alone. */
-const PLAIN_NAME = /^(?!\.{1,2}$)(?![A-Za-z]:)[^/\\\p{Cc}]{1,255}$/u;
+export const PLAIN_NAME = /^(?!\.{1,2}$)(?![A-Za-z]:)[^/\\\p{Cc}]{1,255}$/u;
 
 /** `ImageFile.beside` for a file on disk: the folder is that of `path`, the rest comes from a stranger. */
 async function openBeside(path: string, name: string): Promise<ImageFile> {
@@ -83,8 +84,12 @@ async function openBeside(path: string, name: string): Promise<ImageFile> {
   throw refuse('something that is not a regular file');
 }
 
-/** A block device has no length in its inode; the last readable byte is found by bisection. */
-async function deviceSize(handle: FileHandle): Promise<number> {
+/** A block device has no length in its inode: Linux tells it in /sys, elsewhere the last readable byte is looked for. */
+export async function blockDeviceSize(handle: FileHandle): Promise<number> {
+  const { rdev } = await handle.stat();
+  const sectors = await readFile(`/sys/dev/block/${deviceNumber(rdev)}/size`, 'utf8').catch(() => '');
+  // Always in units of 512 bytes, whatever the sectors of the device (Documentation/ABI/stable/sysfs-block).
+  if (/^\d+\s*$/.test(sectors)) return Number(sectors) * 512;
   const byte = new Uint8Array(1);
   const readable = async (at: number) =>
     (await handle.read(byte, 0, 1, at).catch(() => ({ bytesRead: 0 }))).bytesRead === 1;
@@ -96,6 +101,14 @@ async function deviceSize(handle: FileHandle): Promise<number> {
     else high = middle;
   }
   return low;
+}
+
+/** `major:minor` as /sys writes it; the number packs both (gnu_dev_makedev). */
+export function deviceNumber(rdev: number): string {
+  const number = BigInt(rdev);
+  const major = ((number >> 8n) & 0xfffn) | ((number >> 32n) & 0xfffff000n);
+  const minor = (number & 0xffn) | ((number >> 12n) & 0xffffff00n);
+  return `${major}:${minor}`;
 }
 
 /** A part of other bytes, such as a disk inside an archive. Borrows them: disposing it does nothing. */

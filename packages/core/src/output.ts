@@ -3,11 +3,15 @@ import { basename, dirname, join } from 'node:path';
 import { makeDirectory } from './directory.js';
 import type { DiskSink } from './disk.js';
 import { DefinitionError } from './errors.js';
+import { filledSink } from './filled-sink.js';
 import { ioError } from './io-error.js';
 import { OWNER_TAG, ownerIsGone, ownerTag } from './owner.js';
 
 /** Larger writes into a fresh sparse file were up to eight times slower on ext4 (docs/performance.md). */
 const PIECE = 256 * 1024;
+
+/** Whether an output keeps holes where nothing was written; `never` writes zeros there. */
+export type Sparse = 'auto' | 'never';
 
 /** A file in the making. Until `commitOutputs` it exists only under a temporary name beside its final one. */
 export interface OutputFile {
@@ -26,7 +30,7 @@ export interface OutputFile {
  * Creates an output, its directory included, and removes what a killed run left of the same one. An existing file is
  * refused unless `force`, which replaces it at the commit and not before.
  */
-export async function createOutput(path: string, force: boolean): Promise<OutputFile> {
+export async function createOutput(path: string, force: boolean, sparse: Sparse = 'auto'): Promise<OutputFile> {
   const directory = dirname(path);
   const partPath = `${path}.${ownerTag()}.part`;
   let handle: FileHandle;
@@ -50,25 +54,26 @@ export async function createOutput(path: string, force: boolean): Promise<Output
       await handle.close();
     }
   };
+  const sink: DiskSink = {
+    write: async (bytes, offset) => {
+      for (let done = 0; done < bytes.length;) {
+        const piece = Math.min(PIECE, bytes.length - done);
+        const { bytesWritten } = await handle.write(bytes, done, piece, offset + done).catch((error: unknown) => {
+          throw ioError(error, `cannot write ${piece} bytes at offset ${offset + done} of ${path}`);
+        });
+        done += bytesWritten;
+      }
+    },
+    end: async (size) => {
+      await handle.truncate(size).catch((error: unknown) => {
+        throw ioError(error, `cannot give ${path} its length of ${size} bytes`);
+      });
+    },
+  };
   return {
     path,
     partPath,
-    sink: {
-      write: async (bytes, offset) => {
-        for (let done = 0; done < bytes.length;) {
-          const piece = Math.min(PIECE, bytes.length - done);
-          const { bytesWritten } = await handle.write(bytes, done, piece, offset + done).catch((error: unknown) => {
-            throw ioError(error, `cannot write ${piece} bytes at offset ${offset + done} of ${path}`);
-          });
-          done += bytesWritten;
-        }
-      },
-      end: async (size) => {
-        await handle.truncate(size).catch((error: unknown) => {
-          throw ioError(error, `cannot give ${path} its length of ${size} bytes`);
-        });
-      },
-    },
+    sink: sparse === 'never' ? filledSink(sink) : sink,
     close,
     discard: async () => {
       if (!closed) {

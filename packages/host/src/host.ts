@@ -4,11 +4,13 @@ import {
   type DiskConverter,
   type Emit,
   type ImageFile,
+  type PluginContext,
   type Provisioner,
   suggest,
 } from '@polyvisor/core';
 import { z } from 'zod';
 import type { Commands } from './commands.js';
+import { createContext } from './context.js';
 import type { Contribution, Contributions, Kind } from './contributions.js';
 import { type Recognition, recogniseFormat } from './detect.js';
 import type { Origin } from './discovery.js';
@@ -53,6 +55,8 @@ export interface Host extends AsyncDisposable {
   detect(file: ImageFile, from?: string): Promise<DiskConverter>;
   /** The same with the notes, for who shows them. */
   recognise(file: ImageFile, from?: string): Promise<Recognition>;
+  /** A log, and programs that end with the run, for what the command itself does; as plugins get them. */
+  context(name: string): PluginContext;
 }
 
 @injectable()
@@ -125,6 +129,10 @@ export class PluginHost implements Host {
   async recognise(file: ImageFile, from?: string): Promise<Recognition> {
     if (from !== undefined) return { converter: this.converter(from), notes: [] };
     return recogniseFormat(file, this.converters());
+  }
+
+  context(name: string): PluginContext {
+    return createContext(name, this.#commands, this.#emit);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -21,7 +21,7 @@ export const raw = defineConverter({
   extension: '.img',
   summary: 'The disk byte for byte, holes left out',
   capabilities: {
-    order: 'random',
+    order: 'append',
     maxSize: MAX_SIZE,
     sizeMultiple: SECTOR_SIZE,
     compression: [],

@@ -1,10 +1,12 @@
 import { rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { bootImage } from '@polyvisor/build';
+import { DefinitionError } from '@polyvisor/core';
 import { Option } from '@commander-js/extra-typings';
 import { firstUsable, nothingLoaded } from '../choose.js';
 import { formatDuration } from '../duration.js';
 import { openImage } from '../image.js';
+import { addImageOptions } from '../image-options.js';
 import { stemOf } from '../output-names.js';
 import { byteSize, count, duration, pattern } from '../parse-option.js';
 import { firmwareOf } from '../partitions.js';
@@ -14,15 +16,13 @@ import type { Configure } from '../program.js';
 const GIBIBYTE = 2 ** 30;
 
 export const configure: Configure = (command, session) => {
-  command
-    .argument('<image>', 'finished image, started as it is and never changed')
+  addImageOptions(command.argument('<image>', 'finished image, started as it is and never changed'))
     .addOption(
       new Option('--firmware <kind>', 'by default what the disk is made for').choices(['bios', 'uefi'] as const),
     )
     .addOption(
       new Option('--arch <name>', 'processor').choices(['x86_64', 'arm64'] as const).default('x86_64' as const),
     )
-    .option('--from <format>', 'format of the image, instead of recognising it')
     .option('--booter <id>', 'what starts it; by default the first one that works here')
     .option('--bus <kind>', 'disk controller; `polyvisor plugins --options <booter>` lists them')
     .option('--cpus <count>', 'processors of the machine', count, 2)
@@ -34,7 +34,6 @@ export const configure: Configure = (command, session) => {
       duration,
     )
     .option('--console-log <file>', 'keep what the serial console said here, also when the boot succeeds')
-    .option('--work-dir <folder>', 'where temporary files go')
     .addHelpText(
       'after',
       `
@@ -52,7 +51,12 @@ Examples:
       const booter =
         options.booter === undefined ? await firstUsable(host.booters(), signal) : host.booter(options.booter);
       if (booter === undefined) throw nothingLoaded('booter');
-      await using image = await openImage(run, path, options.from);
+      await using image = await openImage(run, path, options);
+      if (!image.standalone) {
+        throw new DefinitionError('boot-needs-file', `${path} is not a finished image that can be started as it is`, {
+          hint: 'convert it first: `polyvisor convert` takes compressed images, pipes and parents',
+        });
+      }
       const made = await firmwareOf(image.disk);
       const firmware = options.firmware ?? made.find((kind) => booter.capabilities.firmware.includes(kind)) ?? 'bios';
       const consoleLog = resolve(io.cwd, options.consoleLog ?? `${stemOf(path)}-${firmware}-console.log`);

@@ -1,30 +1,36 @@
 import { compareDisks, dataSize, type DiskSource, formatBytes, stage } from '@polyvisor/core';
 import { type Image, openImage } from '../image.js';
+import { STDIN, stdinTwice } from '../image-input.js';
+import { addImageOptions } from '../image-options.js';
 import { readPartitions } from '../partitions.js';
-import { collect, type Configure } from '../program.js';
+import type { Configure } from '../program.js';
 import { readData } from '../read-data.js';
 import type { Session } from '../session.js';
 
 export const configure: Configure = (command, session) => {
-  command
-    .argument('<image>', 'disk image to read')
-    .argument('[other]', 'disk image to compare it with')
-    .option('--from <format>', 'format of the image, given again for the other one, instead of recognising it', collect)
+  addImageOptions(
+    command.argument('<image>', 'disk image to read').argument('[other]', 'disk image to compare it with'),
+  )
     .addHelpText(
       'after',
       `
 With one image, every byte that it holds is read through the reader of its format. With two, their disks are compared as
 a guest sees them, whatever their formats; one may be longer where its surplus is zero. Exit code 1: they differ.
+--parent and --disk are about the first image; a further --from is the format of the second one.
 
 Examples:
   $ polyvisor verify disk.vhd
-  $ polyvisor verify disk.raw disk.ova`,
+  $ polyvisor verify disk.raw disk.ova
+  $ polyvisor verify child.vhdx flat.raw --parent base.vhdx`,
     )
-    .action(async (path, otherPath, { from = [] }) => {
+    .action(async (path, otherPath, options) => {
       const run = session();
-      await using image = await openImage(run, path, from[0]);
+      const { from = [], parent = [], disk, ...rest } = options;
+      const own = otherPath === undefined ? from : from.slice(0, 1 + parent.length);
+      if (path === STDIN && otherPath === STDIN) throw stdinTwice();
+      await using image = await openImage(run, path, { ...rest, from: own, parent, disk });
       if (otherPath === undefined) return await readAll(run, image);
-      await using other = await openImage(run, otherPath, from[1]);
+      await using other = await openImage(run, otherPath, { ...rest, from: from.slice(own.length) });
       return await compare(run, image, other); // before the images are closed
     });
 };

@@ -5,13 +5,16 @@ import type { Pace } from './rate.js';
 
 export type Progress = Extract<Event, { type: 'progress' }>;
 
-/** `42 %, 5 MiB of 12 MiB, 12.0 MiB/s, 8 s left`: what is known of it; `brief` leaves the amounts out. */
+/** `42 %, 5 MiB of 12 MiB, 12.0 MiB/s, 8 s left`: what is known of it, a total of 0 being unknown; `brief` leaves the amounts out. */
 export function progressText({ done, total, unit }: Progress, { rate, left }: Pace, brief = false): string {
   const share = total > 0 ? `${Math.floor((done / total) * 100)} %` : '';
-  const amount = unit === 'bytes' ? `${formatBytes(done)} of ${formatBytes(total)}` : `${done} of ${total}`;
+  const amount = unit === 'bytes' ? formatBytes(done) : String(done);
+  const whole = unit === 'bytes' ? formatBytes(total) : String(total);
   const speed = rate === undefined || unit !== 'bytes' ? '' : `${formatBytes(Math.round(rate))}/s`;
   const time = left === undefined || done >= total ? '' : `${formatDuration(left)} left`;
-  return [share, brief && share !== '' ? '' : amount, speed, time].filter((part) => part !== '').join(', ');
+  return [share, brief && share !== '' ? '' : total > 0 ? `${amount} of ${whole}` : amount, speed, time]
+    .filter((part) => part !== '')
+    .join(', ');
 }
 
 /** `title (1.2 s): note`. */

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ExitCode } from './exit-code.js';
 import type { Output } from './io.js';
@@ -316,6 +317,20 @@ describe('repair', () => {
     });
     expect((await stat(join(folder, 'disk.fake'))).size).toBe(512 + 4096 + 512);
     expect(await names()).toEqual(['disk.fake']);
+  });
+
+  it('expands a compressed image, repairs the copy, and refuses to do so in place', async () => {
+    await image({ 8: 0x21 });
+    const packed = gzipSync(await readFile(join(folder, 'disk.fake')));
+    await rm(join(folder, 'disk.fake'));
+    await writeFile(join(folder, 'disk.fake.gz'), packed);
+    expect((await polyvisor(['check', 'disk.fake.gz'])).stdout).toMatch(/^error +fake-checksum/m);
+    const { stderr, code } = await polyvisor(['repair', 'disk.fake.gz', '--in-place']);
+    expect(stderr).toContain('cannot be repaired in place');
+    expect(code).toBe(ExitCode.definition);
+    expect((await polyvisor(['repair', 'disk.fake.gz'])).code).toBe(0);
+    expect(await names()).toEqual(['disk-repaired.fake', 'disk.fake.gz']);
+    expect((await readFile(join(folder, 'disk-repaired.fake')))[8]).toBe(0x5a);
   });
 
   it.each([

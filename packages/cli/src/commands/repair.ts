@@ -183,7 +183,8 @@ async function targetOf(
 ): Promise<string> {
   // What was expanded is written as it is then.
   const extension = standalone ? extname(location) : converter.extension;
-  const name = `${basename(location, extname(location))}-repaired${extension}`;
+  const stem = basename(location, extname(location));
+  const name = `${standalone ? stem : basename(stem, extension)}-repaired${extension}`;
   if (output === undefined) return join(dirname(location), name);
   const wanted = locate(run, output);
   const isFolder = output.endsWith('/') || (await stat(wanted).catch(() => undefined))?.isDirectory() === true;

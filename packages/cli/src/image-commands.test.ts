@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ExitCode } from './exit-code.js';
 import type { Output } from './io.js';
@@ -100,7 +101,8 @@ async function fakePlugin(): Promise<void> {
         if (bytes[13] && consumer === 'alpha') yield { rule: 'fake-alpha', severity: 'warning', message: 'alpha alone', refusedBy: ['alpha'] };
         if (bytes[11]) throw format('fake-broken', file.path + ', offset 11: nothing can be told (expected 0, found 1)', { file: file.path, offset: 11, expected: '0', found: '1', hint: 'look elsewhere' });
       },
-      async *repair(file) {
+      async *repair(file, signal, { now }) {
+        if (!(now > 1700000000)) throw new Error('no time');
         const bytes = await head(file);
         if (bytes[8] !== 0x5a) yield { offset: 8, bytes: Buffer.from([0x5a]), reason: 'the checksum was wrong' };
         if (bytes[10]) { yield { offset: 10, bytes: Buffer.alloc(1), reason: 'what was odd' }; yield { offset: file.size, bytes: Buffer.alloc(512), reason: 'what was odd' }; }
@@ -315,6 +317,20 @@ describe('repair', () => {
     });
     expect((await stat(join(folder, 'disk.fake'))).size).toBe(512 + 4096 + 512);
     expect(await names()).toEqual(['disk.fake']);
+  });
+
+  it('expands a compressed image, repairs the copy, and refuses to do so in place', async () => {
+    await image({ 8: 0x21 });
+    const packed = gzipSync(await readFile(join(folder, 'disk.fake')));
+    await rm(join(folder, 'disk.fake'));
+    await writeFile(join(folder, 'disk.fake.gz'), packed);
+    expect((await polyvisor(['check', 'disk.fake.gz'])).stdout).toMatch(/^error +fake-checksum/m);
+    const { stderr, code } = await polyvisor(['repair', 'disk.fake.gz', '--in-place']);
+    expect(stderr).toContain('cannot be repaired in place');
+    expect(code).toBe(ExitCode.definition);
+    expect((await polyvisor(['repair', 'disk.fake.gz'])).code).toBe(0);
+    expect(await names()).toEqual(['disk-repaired.fake', 'disk.fake.gz']);
+    expect((await readFile(join(folder, 'disk-repaired.fake')))[8]).toBe(0x5a);
   });
 
   it.each([

@@ -1,5 +1,7 @@
-import { isAbsolute, resolve } from 'node:path';
-import { DefinitionError, type DiskConverter, type ImageFile, openImageFile } from '@polyvisor/core';
+import { type DiskConverter, type DiskSource, type ImageFile, openImageFile } from '@polyvisor/core';
+import { openImage } from './image.js';
+import { expander, isCompressed, locate, openExpanded, STDIN } from './image-input.js';
+import type { ImageOptions } from './image-options.js';
 import type { Session } from './session.js';
 
 /** A file whose format is known, and which nobody has opened as a disk: it may be too damaged for that. */
@@ -8,32 +10,63 @@ export interface RecognisedFile extends AsyncDisposable {
   readonly path: string;
   /** The same for this process, wherever the run's folder is. */
   readonly location: string;
+  /** Of a compressed image the expanded bytes. */
   readonly file: ImageFile;
+  /** Whether `file` is what lies at `location`, neither expanded nor from a pipe. */
+  readonly standalone: boolean;
   readonly converter: DiskConverter;
   /** What is odd about its format or its name. */
   readonly notes: readonly string[];
 }
 
-/** Opens a file and finds its format: `from`, or the one that its content shows. */
-export async function recogniseFile(session: Session, path: string, from?: string): Promise<RecognisedFile> {
-  if (path === '-') {
-    throw new DefinitionError('image-from-stdin', 'an image cannot be read from standard input: formats need to seek', {
-      hint: 'write it to a file first',
-    });
-  }
+/** Opens a file and finds its format: the first one of the options, or the one that its content shows. */
+export async function recogniseFile(session: Session, path: string, options: ImageOptions): Promise<RecognisedFile> {
   const host = await session.host();
   const location = locate(session, path);
-  const file = await openImageFile(location);
+  const owned: AsyncDisposable[] = [];
+  const own = <T extends AsyncDisposable>(resource: T): T => {
+    owned.unshift(resource);
+    return resource;
+  };
+  const dispose = async () => {
+    for (const one of owned.splice(0)) await one[Symbol.asyncDispose]();
+  };
   try {
-    const { converter, notes } = await host.recognise(file, from);
-    return { path, location, file, converter, notes, [Symbol.asyncDispose]: () => file[Symbol.asyncDispose]() };
+    let file: ImageFile;
+    let standalone = false;
+    if (path === STDIN) {
+      file = own(await openExpanded(session, path, undefined, options));
+    } else {
+      file = own(await openImageFile(location));
+      standalone = options.expand === false || !(await isCompressed(file));
+      if (!standalone) file = own(await openExpanded(session, path, file, options));
+    }
+    const { converter, notes } = await host.recognise(file, [options.from].flat()[0]);
+    return { path, location, file, standalone, converter, notes, [Symbol.asyncDispose]: dispose };
   } catch (error) {
-    await file[Symbol.asyncDispose]();
+    await dispose();
     throw error;
   }
 }
 
-/** A path as it is when that works, so that messages show what was given. */
-export function locate({ io }: Session, path: string): string {
-  return isAbsolute(path) || io.cwd === process.cwd() ? path : resolve(io.cwd, path);
+/**
+ * Opens the disk in a recognised file. Parents and a choice among several disks need the image to be opened from its name, which a
+ * pipe does not allow a second time.
+ */
+export async function openDisk(
+  session: Session,
+  { path, file, converter }: Pick<RecognisedFile, 'path' | 'file' | 'converter'>,
+  options: ImageOptions,
+): Promise<DiskSource> {
+  const further = (options.parent ?? []).length > 0 || options.disk !== undefined;
+  if (!further || path === STDIN)
+    return (await converter.open(file, { expand: expander(session, path, options) })).disk;
+  const from = [options.from].flat().filter((one) => one !== undefined);
+  const image = await openImage(session, path, { ...options, from: from.length > 0 ? from : [converter.id] });
+  return {
+    size: image.disk.size,
+    extents: (signal) => image.disk.extents(signal),
+    read: (into, offset) => image.disk.read(into, offset),
+    [Symbol.asyncDispose]: () => image[Symbol.asyncDispose](),
+  };
 }

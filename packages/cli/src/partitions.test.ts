@@ -135,8 +135,8 @@ describe('readPartitions', () => {
   it('tells where the backup GPT is when it is not at the end', async () => {
     const whole = gpt();
     const longer = Buffer.concat([whole, Buffer.alloc(512)]);
-    expect(await messages(longer)).toEqual([expect.stringContaining('enlarged after it was partitioned') as string]);
-    expect((await messages(whole.subarray(0, -512)))[0]).toContain('(sector 4095 of 4095): the disk was cut off');
+    expect(await messages(longer)).toEqual([expect.stringContaining('the disk was enlarged') as string]);
+    expect((await messages(whole.subarray(0, -512)))[0]).toContain('behind the end of the disk (sector 4095 of 4095)');
     whole.fill(0, 4095 * 512);
     expect(await messages(whole)).toEqual([expect.stringContaining('there is no backup GPT') as string]);
   });

@@ -19,7 +19,7 @@ export interface Partition {
 
 /** Something wrong with a table; the entries are shown as they are. */
 export interface TableProblem {
-  readonly kind: 'outside' | 'checksum' | 'backup' | 'invalid';
+  readonly kind: 'outside' | 'checksum' | 'backup' | 'shortened' | 'invalid';
   readonly message: string;
 }
 
@@ -173,7 +173,7 @@ async function readGptBehind(disk: DiskSource, header: Buffer, sectorSize: numbe
     problems.push({ kind: 'checksum', message: 'the checksum of the GPT header is wrong' });
   }
   const backup = await problemOfBackup(disk, Number(header.readBigUInt64LE(32)), sectorSize);
-  if (backup !== undefined) problems.push({ kind: 'backup', message: backup });
+  if (backup !== undefined) problems.push(backup);
   const facts = { kind: 'gpt', identity: guid(header.subarray(56, 72)), sectorSize } as const;
   const entriesAt = Number(header.readBigUInt64LE(72)) * sectorSize;
   const count = header.readUInt32LE(80);
@@ -208,15 +208,24 @@ async function readGptBehind(disk: DiskSource, header: Buffer, sectorSize: numbe
 }
 
 /** The copy of the header belongs into the last sector (UEFI §5.3.2); a disk that was enlarged or cut off has it elsewhere. */
-async function problemOfBackup(disk: DiskSource, address: number, sectorSize: number): Promise<string | undefined> {
+async function problemOfBackup(
+  disk: DiskSource,
+  address: number,
+  sectorSize: number,
+): Promise<TableProblem | undefined> {
   const last = Math.floor(disk.size / sectorSize) - 1;
   const place = `sector ${address} of ${last + 1}`;
-  if (address > last) return `the backup GPT would lie behind the end of the disk (${place}): the disk was cut off`;
+  if (address > last)
+    return { kind: 'shortened', message: `the backup GPT would lie behind the end of the disk (${place})` };
   const header = await readSector(disk, address * sectorSize);
-  if (header?.toString('latin1', 0, 8) !== 'EFI PART') return `there is no backup GPT where it should be (${place})`;
+  if (header?.toString('latin1', 0, 8) !== 'EFI PART')
+    return { kind: 'backup', message: `there is no backup GPT where it should be (${place})` };
   return address === last
     ? undefined
-    : `the backup GPT does not lie at the end of the disk (${place}): the disk was enlarged after it was partitioned`;
+    : {
+        kind: 'backup',
+        message: `the backup GPT does not lie at the end of the disk (${place}): the disk was enlarged`,
+      };
 }
 
 function hasCrc(header: Buffer): boolean {

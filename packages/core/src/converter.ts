@@ -143,7 +143,12 @@ export interface CheckOptions {
   readonly signal: AbortSignal;
   /** The consumer that `--for` names, for rules that only matter to it; findings for others may be left out. */
   readonly consumer?: string;
-  /** The present, in seconds since the Unix epoch, for rules on times; absent: those are left out. */
+  /** The present in seconds since the Unix epoch, for rules about times in the future. Absent: they are left out. */
+  readonly now?: number;
+}
+
+export interface RepairOptions {
+  /** The present in seconds since the Unix epoch, for times in the future. Absent: they are left as they are. */
   readonly now?: number;
 }
 

@@ -118,6 +118,11 @@ function ending(text: string): Buffer {
 
 const FOREIGN: readonly (readonly [name: string, bytes: Buffer])[] = [
   ['QCOW disk of version 1', beginning('QFI\xfb\0\0\0\x01')],
+  ['QCOW2', beginning('QFI\xfb\0\0\0\x03')],
+  ['VMDK disk', beginning('KDMV\x01\0\0\0')],
+  ['descriptor of a VMDK', beginning('# Disk DescriptorFile\nversion=1\n')],
+  ['VHDX', beginning('vhdxfile')],
+  ['VDI', beginning(`${'<<< Oracle VM VirtualBox Disk Image >>>\n'.padEnd(64, '\0')}\x7f\x10\xda\xbe`)],
   ['QED', beginning('QED\0')],
   ['Parallels', beginning('WithoutFreeSpace\x02')],
   ['Parallels', beginning('WithouFreSpacExt\x02')],
@@ -171,7 +176,7 @@ describe('formats that nobody reads', () => {
 
   it('are not seen in what only begins alike', async () => {
     for (const bytes of [
-      beginning('QFI\xfb\0\0\0\x07'),
+      beginning('QFI\xfb\0\0\0\0'),
       beginning('#!/bin/sh\n#Vendor script\n'),
       beginning('BZh, said the bee'),
       (() => {

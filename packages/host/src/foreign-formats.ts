@@ -1,8 +1,8 @@
 import type { ImageFile } from '@polyvisor/core';
 
 /**
- * Formats that are no raw disk and that no converter of ours reads. It is asked only when no loaded converter claims a file by its
- * marks, so a plugin that reads one of them need not be told here: it wins.
+ * Formats that are no raw disk although no loaded converter claims them: nobody reads them, their plugin is not loaded, or they are
+ * too damaged for it. Asked only then, so a plugin that reads one of them need not be told here: it wins.
  */
 export interface ForeignFormat {
   /** For people, with its article. */
@@ -25,7 +25,14 @@ const START_SIZE = 512;
 const withQemu = 'let the program that made it, or qemu-img, write it as raw or qcow2 first';
 const unpackFirst = 'unpack it first, and name the disk image that is in it';
 
+const loadPlugin = 'load the plugin that reads it; with --from and its name it tells what is wrong with a damaged one';
+
 const SIGNATURES: readonly Signature[] = [
+  { name: 'a QCOW2 disk', offset: 0, mark: 'QFI\xfb', confirm: (start) => start.readUInt32BE(4) > 1, hint: loadPlugin },
+  { name: 'a VMDK disk', offset: 0, mark: 'KDMV', hint: loadPlugin },
+  { name: 'the descriptor of a VMDK disk', offset: 0, mark: '# Disk DescriptorFile', hint: loadPlugin },
+  { name: 'a VHDX disk', offset: 0, mark: 'vhdxfile', hint: loadPlugin },
+  { name: 'a VDI disk', offset: 64, mark: '\x7f\x10\xda\xbe', hint: loadPlugin },
   {
     name: 'a QCOW disk of version 1',
     offset: 0,

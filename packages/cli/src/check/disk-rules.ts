@@ -56,6 +56,11 @@ const RULES: Readonly<Record<TableProblem['kind'], Pick<Finding, 'rule' | 'sever
     severity: 'warning',
     hint: 'move it in the guest with `sgdisk --move-second-header`; systems start without it, some tools complain',
   },
+  shortened: {
+    rule: 'disk-gpt-backup',
+    severity: 'warning',
+    hint: 'the disk was cut off: look for the whole image; was it shortened on purpose, let gdisk write the table anew',
+  },
   invalid: {
     rule: 'disk-gpt-invalid',
     severity: 'error',

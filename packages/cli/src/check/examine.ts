@@ -1,5 +1,6 @@
 import { type DiskSource, dataSize, errorKind, type Finding, type ImageFile, stage } from '@polyvisor/core';
-import type { RecognisedFile } from '../image-file.js';
+import { openDisk, type RecognisedFile } from '../image-file.js';
+import type { ImageOptions } from '../image-options.js';
 import { readData } from '../read-data.js';
 import type { Session } from '../session.js';
 import { diskFindings } from './disk-rules.js';
@@ -15,6 +16,7 @@ export async function examine(
   image: Pick<RecognisedFile, 'path' | 'file' | 'converter'>,
   tally: FindingTally,
   consumer: string | undefined,
+  options: ImageOptions = {},
 ): Promise<readonly string[]> {
   const { path, converter } = image;
   const consumers = converter.capabilities.consumers ?? (consumer === undefined ? [] : [consumer]);
@@ -24,17 +26,18 @@ export async function examine(
     if (converter.check === undefined) {
       notes.push(`${converter.id} has no rules to check, so all of its data was read instead`);
     } else {
-      const options = { signal: run.signal, now: Math.floor(Date.now() / 1000) };
+      const facts = { signal: run.signal, now: Math.floor(Date.now() / 1000) };
       await gather(
+        run,
         tally,
         consumers,
-        converter.check(file, consumer === undefined ? options : { ...options, consumer }),
+        converter.check(file, consumer === undefined ? facts : { ...facts, consumer }),
       );
     }
     try {
-      await using disk = (await converter.open(file)).disk;
+      await using disk = await openDisk(run, { path, file, converter }, options);
       if (converter.check === undefined) await readAll(run, disk);
-      await gather(tally, [], diskFindings(disk, converter, consumer), true);
+      await gather(run, tally, [], diskFindings(disk, converter, consumer), true);
     } catch (error) {
       run.signal.throwIfAborted();
       const code = (error as { code?: unknown }).code;
@@ -53,14 +56,19 @@ export async function examine(
 
 /** A check that ends with a refusal has found one more thing. `rethrow` leaves that to the caller. */
 async function gather(
+  { signal }: Session,
   tally: FindingTally,
   consumers: readonly string[],
   findings: AsyncIterable<Finding>,
   rethrow = false,
 ): Promise<void> {
   try {
-    for await (const finding of findings) tally.add(finding);
+    for await (const finding of findings) {
+      signal.throwIfAborted();
+      tally.add(finding);
+    }
   } catch (error) {
+    signal.throwIfAborted();
     if (rethrow) throw error;
     tally.add(findingOrThrow(error, consumers));
   }

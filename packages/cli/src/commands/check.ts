@@ -4,14 +4,13 @@ import { examine } from '../check/examine.js';
 import { findingsText, levelsText, verdicts, verdictTable } from '../check/report.js';
 import { FindingTally } from '../check/tally.js';
 import { type RecognisedFile, recogniseFile } from '../image-file.js';
+import { addImageOptions } from '../image-options.js';
 import type { Configure } from '../program.js';
 import type { Session } from '../session.js';
 
 export const configure: Configure = (command, session) => {
-  command
-    .argument('<image>', 'disk image, of any format that a plugin reads')
+  addImageOptions(command.argument('<image>', 'disk image, of any format that a plugin reads'))
     .option('--for <consumer>', 'who is to load it: only what this one refuses counts as an error')
-    .option('--from <format>', 'format of the image, instead of recognising it')
     .addHelpText(
       'after',
       `
@@ -28,7 +27,7 @@ Examples:
       const converters = (await run.host()).converters();
       const consumer = options.for;
       if (consumer !== undefined) expectConsumer(consumer, converters);
-      await using recognised = await recogniseFile(run, path, options.from);
+      await using recognised = await recogniseFile(run, path, options);
       const image =
         consumer === undefined || options.from !== undefined
           ? recognised
@@ -40,7 +39,7 @@ Examples:
       } else {
         if (consumer !== undefined && loads(consumer, image.converter) === undefined)
           notes.push(`no plugin knows what ${consumer} asks of ${image.converter.id} images`);
-        notes.push(...(await examine(run, image, tally, consumer)));
+        notes.push(...(await examine(run, image, tally, consumer, options)));
       }
       answer(run, image, tally, notes, consumer, converters);
     });

@@ -1,14 +1,12 @@
-import type { OpenImage } from '@polyvisor/core';
 import { mapParts, paintMap } from '../allocation-map.js';
-import { type Image, openImage, storedSize } from '../image.js';
+import { openImage, storedSize } from '../image.js';
+import { addImageOptions } from '../image-options.js';
 import { readContents } from '../inspect/contents.js';
 import { type Inspection, inspectionText } from '../inspect/text.js';
 import type { Configure } from '../program.js';
 
 export const configure: Configure = (command, session) => {
-  command
-    .argument('<image>', 'disk image, of any format that a plugin reads')
-    .option('--from <format>', 'format of the image, instead of recognising it')
+  addImageOptions(command.argument('<image>', 'disk image, of any format that a plugin reads'))
     .addHelpText(
       'after',
       `
@@ -17,6 +15,7 @@ which firmware the disk looks like it boots. Little is read, whatever the size o
 
 Examples:
   $ polyvisor inspect disk.qcow2
+  $ polyvisor inspect child.vhdx --parent base.vhdx
   $ polyvisor inspect disk.img --from raw --json | jq .virtualSize`,
     )
     .action(async (path, options) => {
@@ -25,9 +24,9 @@ Examples:
       const unobserve = run.observe((event) => {
         if (event.type === 'log' && event.scope === 'format') notes.push(event.message);
       });
-      await using image = await openImage(run, path, options.from);
+      await using image = await openImage(run, path, options);
       unobserve();
-      const opened = openedOf(image);
+      const { opened } = image;
       const columns = run.io.stdout.columns ?? 80;
       const contents = await readContents(opened.disk, mapParts(columns), run.signal);
       const found: Inspection = {
@@ -38,16 +37,12 @@ Examples:
         stored: await storedSize(run, path),
         opened,
         contents,
+        ...(options.parent?.[0] === undefined ? {} : { parentPath: options.parent[0] }),
         warnings: [...notes, ...(opened.warnings ?? []), ...(contents?.warnings ?? [])],
       };
       run.answer({ command: 'inspect', ...forMachines(found) }, inspectionText(found, columns), paintMap);
     });
 };
-
-/** All that the converter told of an image, whether or not opening it kept that. */
-function openedOf(image: Image & { readonly opened?: OpenImage }): OpenImage {
-  return image.opened ?? image;
-}
 
 function forMachines({ opened, contents, warnings, path, format, fileSize, stored }: Inspection): object {
   const { disk, facts, linkId, parent, snapshots, disks } = opened;

@@ -17,7 +17,8 @@ import {
 import { examine } from '../check/examine.js';
 import { findingsText, levelsText } from '../check/report.js';
 import { FindingTally } from '../check/tally.js';
-import { locate, type RecognisedFile, recogniseFile } from '../image-file.js';
+import { type RecognisedFile, recogniseFile } from '../image-file.js';
+import { locate } from '../image-input.js';
 import type { Configure } from '../program.js';
 import type { Session } from '../session.js';
 
@@ -39,6 +40,7 @@ export const configure: Configure = (command, session) => {
     .option('--undo', 'give an image back what a repair in place replaced before it was killed')
     .option('--dry-run', 'only tell what would be mended')
     .option('--from <format>', 'format of the image, instead of recognising it')
+    .option('--work-dir <folder>', 'where a compressed image is expanded; default $TMPDIR or /var/tmp')
     .option('--force', 'replace a file that exists')
     .addHelpText(
       'after',
@@ -64,7 +66,7 @@ Examples:
         await undoRepair(locate(run, path));
         return run.answer({ command: 'repair', path, undone: true }, `${path} is as it was before the repair`);
       }
-      await using image = await recogniseFile(run, path, options.from);
+      await using image = await recogniseFile(run, path, options);
       await repair(run, image, options);
     });
 };
@@ -76,7 +78,12 @@ async function repair(run: Session, image: RecognisedFile, options: Options): Pr
       hint: `\`polyvisor check ${path}\` tells what is wrong with it`,
     });
   }
-  const patches = converter.repair(file, run.signal);
+  if (options.inPlace === true && !image.standalone) {
+    throw new DefinitionError('repair-options', `${path} is compressed or a pipe, so it cannot be repaired in place`, {
+      hint: 'have a new file written with -o',
+    });
+  }
+  const patches = converter.repair(file, run.signal, { now: Math.floor(Date.now() / 1000) });
   const target = options.inPlace === true ? location : await targetOf(run, image, options.output);
   const mode = options.dryRun === true ? 'would be mended' : 'mended';
   const { summary, remaining } =
@@ -169,9 +176,15 @@ async function count(patches: AsyncIterable<Patch>, file: ImageFile): Promise<Re
 }
 
 /** Beside the image, because what belongs to it may lie there too. */
-async function targetOf(run: Session, { location }: RecognisedFile, output: string | undefined): Promise<string> {
-  const extension = extname(location);
-  const name = `${basename(location, extension)}-repaired${extension}`;
+async function targetOf(
+  run: Session,
+  { location, standalone, converter }: RecognisedFile,
+  output: string | undefined,
+): Promise<string> {
+  // What was expanded is written as it is then.
+  const extension = standalone ? extname(location) : converter.extension;
+  const stem = basename(location, extname(location));
+  const name = `${standalone ? stem : basename(stem, extension)}-repaired${extension}`;
   if (output === undefined) return join(dirname(location), name);
   const wanted = locate(run, output);
   const isFolder = output.endsWith('/') || (await stat(wanted).catch(() => undefined))?.isDirectory() === true;

@@ -57,15 +57,18 @@ export function run(command, args, options = {}) {
   });
 }
 
-/** Runs a command that asks nothing. Returns its exit code and all it wrote; 127 when there is no such command. */
-export function capture(command, args) {
+/**
+ * Runs a command that asks nothing. Returns its exit code and all it wrote; 127 when there is no such command. `options` are
+ * those of `spawn`, such as `env` and a `timeout` in milliseconds, which ends it with SIGTERM.
+ */
+export function capture(command, args, options = {}) {
   return new Promise((resolve) => {
     let output = '';
     const done = (code) => {
       child = undefined;
       resolve({ code, output });
     };
-    child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding('utf8').on('data', (text) => (output += text));
     child.once('error', () => done(127));

@@ -6,6 +6,7 @@ import { ensureNodePackages } from './node-packages.mjs';
 import { forwardSignals, interrupted, interruptionCode, run } from './process.mjs';
 import { writeReferences } from './references.mjs';
 import { countTests } from './test-results.mjs';
+import { ensureVirtualBox } from './virtualbox.mjs';
 
 const TEST_RESULTS = 'coverage/results.json';
 
@@ -59,6 +60,7 @@ async function test(args) {
   await alone(async () => {
     await ensureNodePackages();
     await ensureDebianPackages(['run', 'test']);
+    await ensureVirtualBox();
   });
   const checks = [
     { title: 'types', work: () => compile() },

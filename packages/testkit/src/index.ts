@@ -6,3 +6,4 @@ export * from './fake-tool.js';
 export * from './memory.js';
 export * from './oracles.js';
 export * from './shapes.js';
+export * from './virtualbox.js';

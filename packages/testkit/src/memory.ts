@@ -1,4 +1,4 @@
-import { type DiskSink, type DiskSource, type Extent, type ImageFile, FormatError } from '@polyvisor/core';
+import { type DiskSink, type DiskSource, type Extent, type ImageFile, FormatError, isZero } from '@polyvisor/core';
 
 /** Bytes at a position; whatever lies between the pieces of a disk is zero. */
 export interface Piece {
@@ -48,6 +48,8 @@ export interface MemorySink extends DiskSink {
   readonly size: number | undefined;
   /** Largest number of bytes that were being written at the same time. */
   readonly peak: number;
+  /** The first write that did not start behind all earlier ones, in the order in which they were asked for. */
+  readonly wentBack: { readonly from: number; readonly to: number } | undefined;
   /** The file written so far, as a reader gets it, with the files beside it. */
   file(path?: string): ImageFile;
   /** Further files of the same output, by name; made by `beside`. */
@@ -58,7 +60,7 @@ export interface MemorySink extends DiskSink {
 }
 
 export interface MemorySinkOptions {
-  /** Rejects every write that does not start where the last one ended. */
+  /** Rejects every write that starts before the end of an earlier one. Gaps stay, and read as zeros. */
   readonly appendOnly?: boolean;
   /** Called before each write; may wait (a slow device) or throw (a full one). */
   readonly beforeWrite?: (offset: number, length: number) => Promise<void> | void;
@@ -70,8 +72,8 @@ export function memorySink({ appendOnly = false, beforeWrite }: MemorySinkOption
   const chunks = new Map<number, Uint8Array>();
   const files = new Map<string, MemorySink>();
   let size: number | undefined;
-  let position = 0;
   let length = 0;
+  let wentBack: MemorySink['wentBack'];
   let writing = 0;
   let peak = 0;
   const readChunks = (into: Uint8Array, offset: number) => {
@@ -92,13 +94,17 @@ export function memorySink({ appendOnly = false, beforeWrite }: MemorySinkOption
     get peak() {
       return peak;
     },
+    get wentBack() {
+      return wentBack;
+    },
     write: async (bytes, offset) => {
       if (size !== undefined) throw new Error('the writer wrote after it ended the sink');
       if (offset < 0 || !Number.isSafeInteger(offset)) throw new RangeError(`write at ${offset}`);
-      if (appendOnly && offset !== position)
-        throw new Error(`an append-only sink was written at ${offset}, it stands at ${position}`);
-      position = offset + bytes.length;
-      length = Math.max(length, position);
+      if (offset < length) {
+        if (appendOnly) throw new Error(`an append-only sink was written at ${offset}, it stands at ${length}`);
+        wentBack ??= { from: length, to: offset };
+      }
+      length = Math.max(length, offset + bytes.length);
       writing += bytes.length;
       peak = Math.max(peak, writing);
       await beforeWrite?.(offset, bytes.length);
@@ -108,8 +114,10 @@ export function memorySink({ appendOnly = false, beforeWrite }: MemorySinkOption
         const start = at % CHUNK;
         const count = Math.min(CHUNK - start, bytes.length - done);
         let chunk = chunks.get(index);
-        if (chunk === undefined) chunks.set(index, (chunk = new Uint8Array(CHUNK)));
-        chunk.set(bytes.subarray(done, done + count), start);
+        const part = bytes.subarray(done, done + count);
+        // Zeros where nothing is cost nothing, so that a disk may be written in full.
+        if (chunk === undefined && !isZero(part)) chunks.set(index, (chunk = new Uint8Array(CHUNK)));
+        chunk?.set(part, start);
         done += count;
       }
       writing -= bytes.length;
@@ -132,8 +140,7 @@ export function memorySink({ appendOnly = false, beforeWrite }: MemorySinkOption
       size: size ?? length,
       beside: (name) => {
         const further = files.get(name);
-        if (further === undefined) throw new FormatError('file-missing', `there is no ${name}`, { file: path });
-        return Promise.resolve(further.file(name));
+        return further === undefined ? Promise.reject(missing(path, name)) : Promise.resolve(further.file(name));
       },
       async *extents() {
         const end = size ?? length;
@@ -158,11 +165,22 @@ export function memorySink({ appendOnly = false, beforeWrite }: MemorySinkOption
   };
 }
 
-/** An image file over bytes in memory, for readers under test. Reads beyond the end fail as they do on a real file. */
-export function memoryFile(bytes: Uint8Array, path = 'memory'): ImageFile {
+/**
+ * An image file over bytes in memory, for readers under test. Reads beyond the end fail as they do on a real file. `files` lie
+ * beside it, by name.
+ */
+export function memoryFile(
+  bytes: Uint8Array,
+  path = 'memory',
+  files: ReadonlyMap<string, Uint8Array> = new Map(),
+): ImageFile {
   return {
     path,
     size: bytes.length,
+    beside: (name) => {
+      const further = files.get(name);
+      return further === undefined ? Promise.reject(missing(path, name)) : Promise.resolve(memoryFile(further, name));
+    },
     async *extents() {
       await Promise.resolve();
       if (bytes.length > 0) yield { offset: 0, length: bytes.length };
@@ -174,6 +192,10 @@ export function memoryFile(bytes: Uint8Array, path = 'memory'): ImageFile {
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
+}
+
+function missing(file: string, name: string): FormatError {
+  return new FormatError('file-missing', `there is no ${name}`, { file });
 }
 
 function truncated(file: string, offset: number, wanted: number, size: number): FormatError {

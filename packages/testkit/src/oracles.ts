@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
-import { delimiter, join, resolve } from 'node:path';
+import { delimiter, isAbsolute, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
 const execute = promisify(execFile);
@@ -18,12 +18,14 @@ export interface Verdict {
 /** A program that nobody here wrote and that knows the format. */
 export interface Oracle {
   readonly name: string;
-  /** Looked for on PATH. */
+  /** Looked for on PATH, or where it says when it is a path. */
   readonly command: string;
   /** Debian package that brings it. */
   readonly debianPackage: string;
   /** Rejects when the program disagrees. */
   judge(verdict: Verdict): Promise<void>;
+  /** Ends what the judge keeps running between images. Called when no more follow for now; it may be asked again later. */
+  end?(): Promise<void>;
 }
 
 /**
@@ -31,7 +33,8 @@ export interface Oracle {
  * for one that agreed.
  */
 export function available(command: string, debianPackage: string): boolean {
-  for (const directory of (process.env['PATH'] ?? '').split(delimiter)) {
+  // `join` would put an absolute path below each folder.
+  for (const directory of isAbsolute(command) ? [''] : (process.env['PATH'] ?? '').split(delimiter)) {
     try {
       accessSync(join(directory, command), constants.X_OK);
       return true;
@@ -44,12 +47,16 @@ export function available(command: string, debianPackage: string): boolean {
   return false;
 }
 
-/** Runs a program to its end with an argument array; rejects with its output when it fails. */
-export async function judgeWith(command: string, args: readonly string[]): Promise<string> {
+/** Runs a program to its end with an argument array; rejects with its output when it fails. `environment` is added to ours. */
+export async function judgeWith(
+  command: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<string> {
   try {
     const { stdout } = await execute(command, [...args], {
       maxBuffer: 64 * 1024 * 1024,
-      env: { ...process.env, LC_ALL: 'C' },
+      env: { ...process.env, LC_ALL: 'C', ...environment },
     });
     return stdout;
   } catch (error) {

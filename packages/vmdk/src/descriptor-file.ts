@@ -75,7 +75,7 @@ export function readDescriptorFile(file: ImageFile, text: string): DescriptorFil
     });
   const wrong = wrongInSettings(parsed.settings) ?? wrongInExtents(parsed);
   if (wrong !== undefined) throw damaged(file, wrong, { offset: 0 });
-  return { ...describe(parsed.settings), extents: parsed.extents.map((line) => namedExtent(file, line)) };
+  return { ...describe(parsed), extents: parsed.extents.map((line) => namedExtent(file, line)) };
 }
 
 function wrongInExtents({ extents }: DescriptorText): string | undefined {

@@ -4,6 +4,8 @@ import { contentId, type DescriptorText, NO_PARENT, parseDescriptor, quote } fro
 /** What a reader needs of a descriptor. */
 export interface Descriptor {
   readonly createType: string;
+  /** Length of the disk, in sectors. */
+  readonly sectors: number;
   /** Hexadecimal digits, lower case. */
   readonly contentId: string;
   readonly adapterType: string | undefined;
@@ -12,8 +14,9 @@ export interface Descriptor {
 }
 
 export interface EmbeddedRules {
-  /** Of the header, in sectors. */
+  /** Of the header, in sectors, as is the grain. */
   readonly capacity: number;
+  readonly grainSectors: number;
   readonly createType: 'streamOptimized' | 'monolithicSparse';
   /** Whether the disk may be the difference to another one. */
   readonly parents: boolean;
@@ -30,15 +33,16 @@ const SHOWN: ReadonlySet<string> = new Set(['CID', 'parentCID', 'ddb.adapterType
 export function readDescriptor(text: string, rules: EmbeddedRules): Descriptor | string {
   const parsed = parseDescriptor(text);
   if (typeof parsed === 'string') return parsed;
-  return wrongIn(parsed, rules) ?? describe(parsed.settings);
+  return wrongIn(parsed, rules) ?? describe(parsed);
 }
 
 /** What all descriptors have in common, once `wrongInSettings` found nothing. */
-export function describe(settings: ReadonlyMap<string, string>): Descriptor {
+export function describe({ settings, extents }: DescriptorText): Descriptor {
   const hint = settings.get('parentFileNameHint');
   const parentId = contentId(settings.get('parentCID')) ?? NO_PARENT;
   return {
     createType: settings.get('createType') ?? '',
+    sectors: extents.reduce((sum, { sectors }) => sum + sectors, 0),
     contentId: contentId(settings.get('CID')) ?? (settings.get('CID') ?? '').toLowerCase(),
     adapterType: settings.get('ddb.adapterType'),
     hardwareVersion: settings.get('ddb.virtualHWVersion'),
@@ -80,6 +84,15 @@ function wrongIn({ settings, extents }: DescriptorText, rules: EmbeddedRules): s
   if (type !== 'SPARSE') return `the descriptor's extent is of type ${type}, ${kind} has SPARSE`;
   if (name !== undefined && /[/\\:]/.test(name))
     return `the descriptor's extent names a path, ${quote(name)}, ${kind} names only itself`;
-  if (sectors !== rules.capacity) return `the descriptor's extent has ${sectors} sectors, the header ${rules.capacity}`;
+  if (!fitsCapacity(sectors, rules))
+    return `the descriptor's extent has ${sectors} sectors, the header ${rules.capacity}`;
   return undefined;
+}
+
+/** Whether a header's capacity is that of the descriptor: VirtualBox rounds it up to whole grains, and goes by the descriptor. */
+export function fitsCapacity(
+  sectors: number,
+  { capacity, grainSectors }: Pick<EmbeddedRules, 'capacity' | 'grainSectors'>,
+): boolean {
+  return sectors === capacity || (sectors > 0 && Math.ceil(sectors / grainSectors) * grainSectors === capacity);
 }

@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import type { ImageFile } from '@polyvisor/core';
 import { isCowd, readCowdHeader } from './cowd-header.js';
+import { fitsCapacity } from './descriptor-reader.js';
 import type { NamedExtent } from './descriptor-file.js';
 import { flatLayer, zeroLayer } from './flat-layer.js';
 import { readPartHeader } from './header-reader.js';
@@ -87,11 +88,11 @@ function openFlat(file: ImageFile, { offset, size }: NamedExtent): Layer {
 
 async function openSparse(file: ImageFile, { size }: NamedExtent, memory: TableMemory): Promise<SparseLayer> {
   const header = (await isCowd(file)) ? await readCowdHeader(file) : await readPartHeader(file);
-  if (header.capacity * SECTOR !== size) {
+  if (!fitsCapacity(size / SECTOR, header)) {
     throw damaged(file, 'the extent does not have the size that the descriptor says', {
       expected: `${size / SECTOR} sectors`,
       found: `${header.capacity}`,
     });
   }
-  return openSparseLayer(file, header, memory);
+  return openSparseLayer(file, { ...header, capacity: size / SECTOR }, memory);
 }

@@ -56,7 +56,7 @@ export async function readHeader(file: ImageFile, role: 'stream' | 'whole'): Pro
   const bytes = await readAt(file, 0, HEADER.size, 'the header');
   const geometry = checkHeader(file, bytes, role);
   const descriptor = await openDescriptor(file, bytes, geometry, role);
-  return { ...(await completeHeader(file, bytes, geometry)), descriptor };
+  return { ...(await completeHeader(file, bytes, geometry)), capacity: descriptor.sectors, descriptor };
 }
 
 /** The same for one extent of a disk that is described elsewhere: a descriptor of its own is not looked at. */
@@ -155,7 +155,7 @@ function descriptorEnd(file: ImageFile, header: Buffer, role: Role): number {
 async function openDescriptor(
   file: ImageFile,
   header: Buffer,
-  { capacity, compressed }: Geometry,
+  { capacity, grainSectors, compressed }: Geometry,
   role: Role,
 ): Promise<Descriptor> {
   const offset = Number(header.readBigUInt64LE(HEADER.descriptorOffset)) * SECTOR;
@@ -163,7 +163,7 @@ async function openDescriptor(
   const text = decodeDescriptor(await readAt(file, offset, length, 'the descriptor'));
   if (text.trim() === '' && role === 'whole') throw partAlone(file);
   const createType = compressed ? 'streamOptimized' : 'monolithicSparse';
-  const descriptor = readDescriptor(text, { capacity, createType, parents: role === 'whole' });
+  const descriptor = readDescriptor(text, { capacity, grainSectors, createType, parents: role === 'whole' });
   if (typeof descriptor === 'string') throw damaged(file, descriptor, { offset });
   return descriptor;
 }

@@ -7,6 +7,7 @@ import {
   noise,
   qemuImgCompare,
   qemuImgSize,
+  vboxManageReads,
   write,
 } from '@polyvisor/testkit';
 import { describe, expect, it } from 'vitest';
@@ -21,6 +22,7 @@ describeConverter(hypervVhd, {
   oracles: [
     qemuImgCompare('vpc'),
     qemuImgSize('vpc'),
+    vboxManageReads('VHD'),
     accepts(
       'vhdiinfo',
       'libvhdi-utils',

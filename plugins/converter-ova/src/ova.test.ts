@@ -7,6 +7,7 @@ import {
   type Oracle,
   qemuImgCompare,
   qemuImgSize,
+  vboxManageImports,
   type Verdict,
 } from '@polyvisor/testkit';
 import { ova } from './ova.js';
@@ -39,6 +40,7 @@ function unpacked(
 const oracles = [
   qemuImgCompare(inPlace),
   qemuImgSize(inPlace),
+  vboxManageImports(),
   unpacked('tar', 'tar', async (directory, members, { image }) => {
     if (members.join() !== 'sample-disk1.vmdk,sample.mf,sample.ovf') throw new Error(`tar found ${members.join()}`);
     const listed = await judgeWith('tar', ['--list', '--file', image]);

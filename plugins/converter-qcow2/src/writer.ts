@@ -107,7 +107,9 @@ class Qcow2Writer implements DiskWriter {
     for (const run of runs(this.#clusterSize)) {
       const clusters = Math.ceil(run.length / this.#clusterSize);
       let host = this.#host.allocate(clusters);
-      writes.push(this.#sink.write(bytes.subarray(run.offset, run.offset + run.length), host));
+      const writing = this.#sink.write(bytes.subarray(run.offset, run.offset + run.length), host);
+      writing.catch(() => undefined); // waited for below, unless a table cannot be written either
+      writes.push(writing);
       for (let n = 0; n < clusters; n++, host += this.#clusterSize) {
         const guest = offset + run.offset + n * this.#clusterSize;
         await this.#select(guest);

@@ -1,4 +1,13 @@
-import { accepts, describeConverter, memoryDisk, noise, qemuImgCompare, qemuImgSize, write } from '@polyvisor/testkit';
+import {
+  accepts,
+  describeConverter,
+  memoryDisk,
+  noise,
+  qemuImgCompare,
+  qemuImgSize,
+  vboxManageReads,
+  write,
+} from '@polyvisor/testkit';
 import { describe, expect, it } from 'vitest';
 import { xenVhd } from './xen-vhd.js';
 
@@ -8,6 +17,7 @@ describeConverter(xenVhd, {
   oracles: [
     qemuImgCompare('vpc'),
     qemuImgSize('vpc'),
+    vboxManageReads('VHD'),
     accepts(
       'vhdiinfo',
       'libvhdi-utils',

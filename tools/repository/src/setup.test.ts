@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -348,6 +348,94 @@ if (!fs.existsSync('tried')) { fs.writeFileSync('tried', ''); console.error('E: 
     const { code, stderr } = await setup(['start']);
     expect(code).toBe(3);
     expect(stderr).toContain('E: no such package');
+  });
+});
+
+describe('VirtualBox', () => {
+  const env = () => ({ XDG_CACHE_HOME: join(directory, 'cache') });
+  const ready = () => join(directory, 'cache/polyvisor/virtualbox/VBoxManage');
+  beforeEach(async () => {
+    await reporting({ ...NOTHING, numPassedTests: 1 }, 0);
+    await writeJson('packages/testkit/package.json', { polyvisor: { programs: ['virtualbox'] } });
+    await script(
+      'node_modules/vitest/vitest.mjs',
+      'import "node:fs"; console.log("judge: " + process.env.POLYVISOR_VBOXMANAGE);',
+    );
+    // An apt that knows a mirror, and from it "downloads" a package of nothing but what the set-up looks for.
+    await command(
+      'apt-get',
+      `const { readFileSync, writeFileSync } = require('node:fs');
+if (process.argv.includes('indextargets')) console.log('http://mirror.invalid/debian-security/ bookworm-security stable-security main\\nhttp://mirror.invalid/debian/ bookworm stable main');
+if (process.argv.includes('--download-only')) {
+  const configuration = readFileSync(process.argv[process.argv.indexOf('-c') + 1], 'utf8');
+  const [, cache] = /Dir::Cache "(.*)";/.exec(configuration);
+  const [, list] = /Dir::Etc::sourcelist "(.*)";/.exec(configuration);
+  writeFileSync('sources', readFileSync(list));
+  writeFileSync(cache + '/archives/virtualbox_7.9.1-1_amd64.deb', '');
+}`,
+    );
+    await command(
+      'dpkg-deb',
+      `const { mkdirSync, writeFileSync } = require('node:fs');
+const root = process.argv[4] + '/usr/lib/';
+for (const folder of ['virtualbox/components', 'x86_64-linux-gnu']) mkdirSync(root + folder, { recursive: true });
+writeFileSync(root + 'virtualbox/VBoxManage', '#!/bin/sh\\necho 7.9.1\\n', { mode: 0o755 });`,
+    );
+    await command('patchelf', '');
+  });
+  const judge = ({ stdout }: Ended) => /^judge: (.*)$/m.exec(stdout)?.[1];
+
+  it('is unpacked into the cache once, from the mirror that apt uses', async () => {
+    const first = await setup(['test'], { env: env() });
+    expect(judge(first), first.stderr).toBe(ready());
+    expect(await readFile(join(directory, 'sources'), 'utf8')).toMatch(/ http:\/\/mirror\.invalid\/debian\/ sid /);
+    expect(await readdir(join(directory, 'cache/polyvisor'))).toEqual(['virtualbox']);
+    const before = (await calls()).length;
+    expect(judge(await setup(['test'], { env: env() }))).toBe(ready());
+    expect((await calls()).slice(before)).not.toContainEqual(
+      expect.stringMatching(/^(apt-get .*-c|dpkg-deb|patchelf)/),
+    );
+  });
+
+  it('is made anew where the cache does not work', async () => {
+    await setup(['test'], { env: env() });
+    await writeFile(ready(), '#!/bin/sh\nexit 1\n');
+    expect(judge(await setup(['test'], { env: env() }))).toBe(ready());
+    expect(await readFile(ready(), 'utf8')).toContain('VBOX_APP_HOME');
+  });
+
+  it.each([
+    {
+      what: 'there is no mirror',
+      tool: 'apt-get',
+      body: `if (process.argv.includes('update')) { console.error('E: no mirror'); process.exit(100); } if (process.argv.includes('indextargets')) console.log('http://mirror.invalid/debian/ bookworm stable main')`,
+      message: 'E: no mirror',
+    },
+    { what: 'the sources name no mirror', tool: 'apt-get', body: '', message: 'name no Debian mirror' },
+    {
+      what: 'a tool fails',
+      tool: 'patchelf',
+      body: 'console.error("not an ELF"); process.exit(1)',
+      message: 'not an ELF',
+    },
+  ])('is left out with the reason when $what', async ({ tool, body, message }) => {
+    await command(tool, body);
+    const ended = await setup(['test'], { env: env() });
+    expect(ended.stderr).toContain(message);
+    expect(judge(ended)).toBe('undefined');
+    expect(await readdir(join(directory, 'cache/polyvisor'))).toEqual([]);
+  });
+
+  it('is not downloaded where nothing may be installed', async () => {
+    const ended = await setup(['test'], { env: { ...env(), POLYVISOR_INSTALL: 'never' } });
+    expect(ended.stderr).toContain('POLYVISOR_INSTALL forbids it');
+    expect(judge(ended)).toBe('undefined');
+  });
+
+  it('is the one that is named, where one is', async () => {
+    expect(judge(await setup(['test'], { env: { ...env(), POLYVISOR_VBOXMANAGE: '/opt/VBoxManage' } }))).toBe(
+      '/opt/VBoxManage',
+    );
   });
 });
 

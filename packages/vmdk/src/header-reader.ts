@@ -1,4 +1,5 @@
 import type { ImageFile } from '@polyvisor/core';
+import { decodeDescriptor } from './descriptor-parser.js';
 import { type Descriptor, readDescriptor } from './descriptor-reader.js';
 import {
   COMPRESSION_DEFLATE,
@@ -11,6 +12,7 @@ import {
   MARKER,
   MARKER_TYPE,
   MAX_CAPACITY,
+  MAX_GRAIN_SECTORS,
   NEWLINES,
   SECTOR,
   SESPARSE_MAGIC,
@@ -19,45 +21,69 @@ import {
 } from './layout.js';
 import { damaged, readAt, unsupported } from './refusal.js';
 
-/** Largest grain accepted, in sectors (1 MiB); everybody writes 128. Bounds the memory of a read. */
-const MAX_GRAIN_SECTORS = 2048;
-
 /** Largest descriptor accepted, in bytes; everybody reserves 10 KiB. */
 const MAX_DESCRIPTOR = 64 * 1024;
 
-/** What header, descriptor and footer say, checked against each other and the file. */
-export interface StreamHeader {
+/**
+ * What is expected of a sparse file: a compressed stream without a parent (an appliance's disk), a whole disk of any kind, or
+ * one extent of a disk that another file describes.
+ */
+export type Role = 'stream' | 'whole' | 'part';
+
+/** What header and footer say, checked against each other and the file. Everything that finding a grain takes. */
+export interface SparseHeader {
   /** In sectors, all three. */
   readonly capacity: number;
   readonly grainSectors: number;
   /** End of the header and the descriptor: nothing else may lie before this. */
   readonly reserved: number;
+  readonly entriesPerTable: number;
   readonly version: number;
-  readonly descriptor: Descriptor;
-  /** The directory's first sector, not yet checked. */
+  readonly compressed: boolean;
+  /** The directory's first sector, and that of its copy where there is one; not yet checked. */
   readonly directory: bigint;
+  readonly redundantDirectory: bigint | undefined;
   readonly directoryInFooter: boolean;
+  readonly unclean: boolean;
 }
 
-/** Reads and checks everything about a stream but its grain directory. */
-export async function readHeader(file: ImageFile): Promise<StreamHeader> {
-  const header = await readAt(file, 0, HEADER.size, 'the header');
-  const geometry = checkHeader(file, header);
-  const descriptor = await openDescriptor(file, header, geometry);
-  const capacity = descriptor.sectors;
-  const directoryInFooter = header.readBigUInt64LE(HEADER.directory) === DIRECTORY_IN_FOOTER;
-  const directory = (directoryInFooter ? await readFooter(file, header) : header).readBigUInt64LE(HEADER.directory);
+export interface DescribedHeader extends SparseHeader {
+  readonly descriptor: Descriptor;
+}
+
+/** Reads and checks everything about a disk in one file but its grain directory. */
+export async function readHeader(file: ImageFile, role: 'stream' | 'whole'): Promise<DescribedHeader> {
+  const bytes = await readAt(file, 0, HEADER.size, 'the header');
+  const geometry = checkHeader(file, bytes, role);
+  const descriptor = await openDescriptor(file, bytes, geometry, role);
+  return { ...(await completeHeader(file, bytes, geometry)), capacity: descriptor.sectors, descriptor };
+}
+
+/** The same for one extent of a disk that is described elsewhere: a descriptor of its own is not looked at. */
+export async function readPartHeader(file: ImageFile): Promise<SparseHeader> {
+  const bytes = await readAt(file, 0, HEADER.size, 'the header');
+  return completeHeader(file, bytes, checkHeader(file, bytes, 'part'));
+}
+
+type Geometry = Pick<SparseHeader, 'capacity' | 'grainSectors' | 'reserved' | 'compressed'>;
+
+async function completeHeader(file: ImageFile, bytes: Buffer, geometry: Geometry): Promise<SparseHeader> {
+  const directoryInFooter = geometry.compressed && bytes.readBigUInt64LE(HEADER.directory) === DIRECTORY_IN_FOOTER;
+  const directory = (directoryInFooter ? await readFooter(file, bytes) : bytes).readBigUInt64LE(HEADER.directory);
+  const redundant = bytes.readBigUInt64LE(HEADER.redundantDirectory);
+  const hasCopy = (bytes.readUInt32LE(HEADER.flags) & FLAG.redundantTables) !== 0 && redundant !== 0n;
   return {
     ...geometry,
-    capacity,
-    version: header.readUInt32LE(HEADER.version),
-    descriptor,
+    entriesPerTable: ENTRIES_PER_TABLE,
+    version: bytes.readUInt32LE(HEADER.version),
     directory,
+    redundantDirectory: hasCopy && !directoryInFooter ? redundant : undefined,
     directoryInFooter,
+    unclean: bytes.readUInt8(HEADER.uncleanShutdown) !== 0,
   };
 }
 
-function checkHeader(file: ImageFile, header: Buffer): Pick<StreamHeader, 'capacity' | 'grainSectors' | 'reserved'> {
+function checkHeader(file: ImageFile, header: Buffer, role: Role): Geometry {
   const field32 = (offset: number) => header.readUInt32LE(offset);
   const magic = field32(HEADER.magic);
   if (magic === COWD_MAGIC || magic === SESPARSE_MAGIC) {
@@ -77,11 +103,15 @@ function checkHeader(file: ImageFile, header: Buffer): Pick<StreamHeader, 'capac
   const flags = field32(HEADER.flags);
   const known = FLAG.newlinesValid | FLAG.redundantTables | FLAG.zeroedGrains | FLAG.compressed | FLAG.markers;
   expect((flags & ~known) === 0, 'unknown flags', HEADER.flags, `none beyond 0x${known.toString(16)}`, flags);
-  if ((flags & FLAG.compressed) === 0 || (flags & FLAG.markers) === 0) {
+  const compressed = (flags & FLAG.compressed) !== 0;
+  if (role === 'stream' && !(compressed && (flags & FLAG.markers) !== 0)) {
     throw unsupported(file, 'this is a sparse VMDK for use in place (monolithicSparse), not a compressed stream');
   }
+  if (compressed !== ((flags & FLAG.markers) !== 0))
+    throw unsupported(file, 'the grains are compressed or have markers, which go together in streams');
   const compression = header.readUInt16LE(HEADER.compression);
-  expect(compression === COMPRESSION_DEFLATE, 'unknown compression', HEADER.compression, '1 (deflate)', compression);
+  if (compressed)
+    expect(compression === COMPRESSION_DEFLATE, 'unknown compression', HEADER.compression, '1 (deflate)', compression);
   const capacity = header.readBigUInt64LE(HEADER.capacity);
   // A capacity of 0 makes qemu read the file as a descriptor, and open the files that it names.
   const most = MAX_CAPACITY / SECTOR;
@@ -97,31 +127,53 @@ function checkHeader(file: ImageFile, header: Buffer): Pick<StreamHeader, 'capac
   );
   const entries = field32(HEADER.entriesPerTable);
   expect(entries === ENTRIES_PER_TABLE, 'unknown size of grain tables', HEADER.entriesPerTable, '512 entries', entries);
+  return {
+    capacity: Number(capacity),
+    grainSectors: Number(grain),
+    reserved: descriptorEnd(file, header, role),
+    compressed,
+  };
+}
+
+/** The sector behind the descriptor; a part of a split disk may have none. */
+function descriptorEnd(file: ImageFile, header: Buffer, role: Role): number {
   const at = header.readBigUInt64LE(HEADER.descriptorOffset);
   const length = header.readBigUInt64LE(HEADER.descriptorSize);
+  if (role === 'part' && at === 0n) return 1;
+  if (at === 0n && role === 'whole') throw partAlone(file);
   const fits = at >= 1n && length >= 1n && length <= MAX_DESCRIPTOR / SECTOR && (at + length) * 512n <= file.size;
-  expect(
-    fits,
-    'the descriptor is absent, too long or outside the file',
-    HEADER.descriptorOffset,
-    `at most ${MAX_DESCRIPTOR / SECTOR} sectors inside the file`,
-    at,
-  );
-  return { capacity: Number(capacity), grainSectors: Number(grain), reserved: Number(at + length) };
+  if (!fits) {
+    throw damaged(file, 'the descriptor is absent, too long or outside the file', {
+      offset: HEADER.descriptorOffset,
+      expected: `at most ${MAX_DESCRIPTOR / SECTOR} sectors inside the file`,
+      found: `${at}`,
+    });
+  }
+  return Number(at + length);
 }
 
 async function openDescriptor(
   file: ImageFile,
   header: Buffer,
-  { capacity, grainSectors }: Pick<StreamHeader, 'capacity' | 'grainSectors'>,
+  { capacity, grainSectors, compressed }: Geometry,
+  role: Role,
 ): Promise<Descriptor> {
   const offset = Number(header.readBigUInt64LE(HEADER.descriptorOffset)) * SECTOR;
   const length = Number(header.readBigUInt64LE(HEADER.descriptorSize)) * SECTOR;
-  const bytes = await readAt(file, offset, length, 'the descriptor');
-  const end = bytes.indexOf(0);
-  const descriptor = readDescriptor(bytes.toString('utf8', 0, end < 0 ? length : end), capacity, grainSectors);
+  const text = decodeDescriptor(await readAt(file, offset, length, 'the descriptor'));
+  if (text.trim() === '' && role === 'whole') throw partAlone(file);
+  const createType = compressed ? 'streamOptimized' : 'monolithicSparse';
+  const descriptor = readDescriptor(text, { capacity, grainSectors, createType, parents: role === 'whole' });
   if (typeof descriptor === 'string') throw damaged(file, descriptor, { offset });
   return descriptor;
+}
+
+function partAlone(file: ImageFile): Error {
+  return unsupported(
+    file,
+    'this is one part of a disk in several files',
+    'name the descriptor instead: the small text file beside it, whose name has no -s001',
+  );
 }
 
 /** The footer repeats the header and knows where the directory is; it and its neighbours are the end of the file. */
@@ -131,19 +183,10 @@ async function readFooter(file: ImageFile, header: Buffer): Promise<Buffer> {
   if (at < HEADER.size || file.size % SECTOR !== 0)
     throw damaged(file, 'the footer is missing', { offset: Math.max(at, 0), hint });
   const tail = await readAt(file, at, TAIL_SIZE, 'the footer');
-  const markerIsFine =
-    tail.readBigUInt64LE(MARKER.value) === 1n &&
-    tail.readUInt32LE(MARKER.length) === 0 &&
-    tail.readUInt32LE(MARKER.type) === MARKER_TYPE.footer;
-  if (!markerIsFine) throw damaged(file, 'no footer marker three sectors before the end', { offset: at, hint });
-  const end = tail.subarray(2 * SECTOR);
-  if (
-    end.readBigUInt64LE(MARKER.value) !== 0n ||
-    end.readUInt32LE(MARKER.length) !== 0 ||
-    end.readUInt32LE(MARKER.type) !== MARKER_TYPE.endOfStream
-  ) {
+  if (!isMarker(tail, MARKER_TYPE.footer, 1n))
+    throw damaged(file, 'no footer marker three sectors before the end', { offset: at, hint });
+  if (!isMarker(tail.subarray(2 * SECTOR), MARKER_TYPE.endOfStream, 0n))
     throw damaged(file, 'no end-of-stream marker in the last sector', { offset: at + 2 * SECTOR, hint });
-  }
   const footer = tail.subarray(SECTOR, SECTOR + HEADER.size);
   for (const [name, from, to] of SAME_IN_FOOTER) {
     if (footer.compare(header, from, to, from, to) !== 0) {
@@ -157,8 +200,17 @@ async function readFooter(file: ImageFile, header: Buffer): Promise<Buffer> {
   return footer;
 }
 
+/** Whether a sector is the marker of one kind, of something that long. */
+export function isMarker(sector: Buffer, type: number, value: bigint): boolean {
+  return (
+    sector.readBigUInt64LE(MARKER.value) === value &&
+    sector.readUInt32LE(MARKER.length) === 0 &&
+    sector.readUInt32LE(MARKER.type) === type
+  );
+}
+
 /** Fields which a footer must share with its header, from their first byte to behind their last. */
-const SAME_IN_FOOTER = [
+export const SAME_IN_FOOTER = [
   ['magic, version or flags', HEADER.magic, HEADER.capacity],
   ['capacity', HEADER.capacity, HEADER.grainSize],
   ['grain size', HEADER.grainSize, HEADER.descriptorOffset],

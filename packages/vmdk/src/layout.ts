@@ -7,7 +7,7 @@ export const SECTOR = 512;
 
 /** The first four bytes: "KDMV". */
 export const MAGIC = 0x564d444b;
-/** ESX 3's own sparse format, not supported here. */
+/** ESX 3's own sparse format (vmfsSparse): a header and tables of its own, the same idea. */
 export const COWD_MAGIC = 0x44574f43;
 /** Space-efficient sparse, vSphere's snapshot format, not supported here. */
 export const SESPARSE_MAGIC = 0xcafebabe;
@@ -30,6 +30,23 @@ export const HEADER = {
   uncleanShutdown: 72,
   newlines: 73,
   compression: 77,
+} as const;
+
+/**
+ * The header of a COWD extent, as far as it is read; all fields are 32 bits wide. Its tables have 4096 entries, and its
+ * grains are usually a single sector.
+ */
+export const COWD = {
+  size: 512,
+  version: 4,
+  /** In sectors, as is the grain. */
+  capacity: 12,
+  grainSize: 16,
+  directory: 20,
+  directoryEntries: 24,
+  entriesPerTable: 4096,
+  /** Header and reserved space, in sectors: nothing else starts before that. */
+  reserved: 4,
 } as const;
 
 /** Line feed, space, carriage return, line feed: broken when a file went through a transfer in text mode. */
@@ -78,6 +95,15 @@ export const MARKER = {
 } as const;
 
 export const MARKER_TYPE = { endOfStream: 0, table: 1, directory: 2, footer: 3 } as const;
+
+/** Largest grain accepted, in sectors (1 MiB); everybody writes 128. Bounds the memory of a read. */
+export const MAX_GRAIN_SECTORS = 2048;
+
+/** Largest grain directory, in bytes: enough for 62 TiB in grains of 64 KiB, twice. */
+export const MAX_DIRECTORY = 16 * 1024 * 1024;
+
+/** Most extents of one disk. VMware's split disks have one for each 2 GiB. */
+export const MAX_EXTENTS = 4096;
 
 /** From the end of the file: the footer's marker, the footer, the end-of-stream marker. */
 export const TAIL_SIZE = 3 * SECTOR;

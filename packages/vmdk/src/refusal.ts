@@ -20,10 +20,10 @@ export function damaged(file: ImageFile, what: string, details: FormatErrorDetai
 }
 
 /** The file is a VMDK, of a kind that is not read. */
-export function unsupported(file: ImageFile, what: string): FormatError {
-  return new FormatError('vmdk-unsupported', what, {
-    file: file.path,
-    offset: 0,
-    hint: 'only self-contained stream-optimized VMDKs are read; `qemu-img convert -O vmdk -o subformat=streamOptimized` makes one of any other',
-  });
+export function unsupported(
+  file: ImageFile,
+  what: string,
+  hint = 'export the disk with the tools of the hypervisor that made it, such as `vmkfstools -i` or `ovftool`',
+): FormatError {
+  return new FormatError('vmdk-unsupported', what, { file: file.path, offset: 0, hint });
 }

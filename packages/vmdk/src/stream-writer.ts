@@ -1,26 +1,17 @@
-import {
-  type Block,
-  type ConvertJob,
-  DefinitionError,
-  type DiskSink,
-  type DiskWriter,
-  formatBytes,
-  roundUp,
-} from '@polyvisor/core';
+import { type Block, type ConvertJob, type DiskSink, type DiskWriter, roundUp } from '@polyvisor/core';
 import { Appender } from './appender.js';
 import { type AdapterType, DESCRIPTOR_SECTORS, encodeDescriptor } from './descriptor.js';
+import { directorySize, refuseOversize } from './limits.js';
 import {
   COMPRESSION_DEFLATE,
   DIRECTORY_IN_FOOTER,
   ENTRIES_PER_TABLE,
   FLAG,
-  GRAIN_SECTORS,
   GRAIN_SIZE,
   HEADER,
   MAGIC,
   MARKER,
   MARKER_TYPE,
-  MAX_FILE_SIZE,
   NEWLINES,
   SECTOR,
   STREAM_VERSION,
@@ -33,15 +24,17 @@ export interface StreamOptions {
   readonly hardwareVersion: number;
   /** Of zlib, 1 (fast) to 9 (small). */
   readonly level: number;
+  /** Bytes of a grain, a power of two; 64 KiB when absent, as everybody writes. */
+  readonly grain?: number | undefined;
+  readonly contentId?: string | undefined;
+  readonly uuid?: string | undefined;
+  readonly toolsVersion?: number;
 }
 
 export type StreamJob = Pick<ConvertJob, 'size' | 'sink' | 'identity' | 'deflater'>;
 
 /** Sectors before the first grain: header, descriptor, zeros. */
 const OVERHEAD_SECTORS = 128;
-
-/** Bytes of the disk that one grain table covers: 32 MiB. */
-const TABLE_COVERAGE = ENTRIES_PER_TABLE * GRAIN_SIZE;
 
 /**
  * Writes a stream-optimized VMDK in the layout of VMware's ovftool, strictly from front to back:
@@ -54,6 +47,8 @@ const TABLE_COVERAGE = ENTRIES_PER_TABLE * GRAIN_SIZE;
  */
 export class StreamWriter implements DiskWriter {
   readonly size: number;
+  readonly order = 'append';
+  readonly #grainSize: number;
   readonly #options: StreamOptions;
   readonly #job: StreamJob;
   readonly #sink: DiskSink;
@@ -71,25 +66,26 @@ export class StreamWriter implements DiskWriter {
     this.#sink = job.sink;
     this.#appender = new Appender(job.sink);
     // VMware's tools want whole grains.
-    this.size = roundUp(job.size, GRAIN_SIZE);
-    this.#directory = Buffer.alloc(roundUp(Math.ceil(this.size / TABLE_COVERAGE) * 4, SECTOR));
+    this.#grainSize = options.grain ?? GRAIN_SIZE;
+    this.size = roundUp(job.size, this.#grainSize);
+    this.#directory = Buffer.alloc(directorySize(this.size, this.#grainSize));
   }
 
   /** Bytes of the disk that are stored, before compression. */
   get allocated(): number {
-    return this.#grains * GRAIN_SIZE;
+    return this.#grains * this.#grainSize;
   }
 
   prepare(block: Block): void {
     // `write` asks for the same and awaits it; a failure before that must not count as unhandled.
-    for (const start of grainsOf(block)) this.#compress(block, start).catch(() => undefined);
+    for (const start of grainsOf(block, this.#grainSize)) this.#compress(block, start).catch(() => undefined);
   }
 
   async write(block: Block): Promise<void> {
     this.prepare(block);
     await this.#start();
-    for (const start of grainsOf(block)) {
-      await this.#appendGrain((block.offset + start) / GRAIN_SIZE, await this.#compress(block, start));
+    for (const start of grainsOf(block, this.#grainSize)) {
+      await this.#appendGrain((block.offset + start) / this.#grainSize, await this.#compress(block, start));
     }
   }
 
@@ -112,7 +108,7 @@ export class StreamWriter implements DiskWriter {
   }
 
   #compress(block: Block, start: number): Promise<Uint8Array> {
-    return this.#job.deflater.deflate(block, start, GRAIN_SIZE, this.#options.level);
+    return this.#job.deflater.deflate(block, start, this.#grainSize, this.#options.level);
   }
 
   async #start(): Promise<void> {
@@ -125,6 +121,9 @@ export class StreamWriter implements DiskWriter {
         adapterType: this.#options.adapterType,
         hardwareVersion: this.#options.hardwareVersion,
         identity: this.#job.identity,
+        contentId: this.#options.contentId,
+        uuid: this.#options.uuid,
+        ...(this.#options.toolsVersion === undefined ? {} : { toolsVersion: this.#options.toolsVersion }),
       }),
     );
     await this.#appender.align(OVERHEAD_SECTORS * SECTOR);
@@ -139,7 +138,7 @@ export class StreamWriter implements DiskWriter {
     this.#refuseOversize();
     this.#table.writeUInt32LE(this.#appender.position / SECTOR, (grain % ENTRIES_PER_TABLE) * 4);
     const marker = Buffer.alloc(MARKER.grainHeaderSize);
-    marker.writeBigUInt64LE(BigInt(grain * GRAIN_SECTORS), MARKER.value);
+    marker.writeBigUInt64LE(BigInt((grain * this.#grainSize) / SECTOR), MARKER.value);
     marker.writeUInt32LE(stream.length, MARKER.length);
     await this.#appender.append(marker);
     await this.#appender.append(stream);
@@ -170,7 +169,7 @@ export class StreamWriter implements DiskWriter {
     header.writeUInt32LE(STREAM_VERSION, HEADER.version);
     header.writeUInt32LE(FLAG.newlinesValid | FLAG.compressed | FLAG.markers, HEADER.flags);
     header.writeBigUInt64LE(BigInt(this.size / SECTOR), HEADER.capacity);
-    header.writeBigUInt64LE(BigInt(GRAIN_SECTORS), HEADER.grainSize);
+    header.writeBigUInt64LE(BigInt(this.#grainSize / SECTOR), HEADER.grainSize);
     header.writeBigUInt64LE(1n, HEADER.descriptorOffset);
     header.writeBigUInt64LE(BigInt(DESCRIPTOR_SECTORS), HEADER.descriptorSize);
     header.writeUInt32LE(ENTRIES_PER_TABLE, HEADER.entriesPerTable);
@@ -182,18 +181,13 @@ export class StreamWriter implements DiskWriter {
   }
 
   #refuseOversize(): void {
-    if (this.#appender.position < MAX_FILE_SIZE) return;
-    throw new DefinitionError(
-      'vmdk-too-large',
-      `the compressed data of this disk would make the VMDK larger than ${formatBytes(MAX_FILE_SIZE)}, which is as far as its 32-bit sector numbers reach`,
-      { hint: 'choose another format, such as qcow2' },
-    );
+    refuseOversize(this.#appender.position, 'compressed data');
   }
 }
 
 /** Positions, within a block, of the grains that hold data. */
-function* grainsOf(block: Block): Generator<number> {
-  for (const { offset, length } of block.runs(GRAIN_SIZE)) {
-    for (let start = offset; start < offset + length; start += GRAIN_SIZE) yield start;
+function* grainsOf(block: Block, grainSize: number): Generator<number> {
+  for (const { offset, length } of block.runs(grainSize)) {
+    for (let start = offset; start < offset + length; start += grainSize) yield start;
   }
 }

@@ -12,7 +12,10 @@ const vhd = format('xen-vhd', '.vhd');
 describe('stemOf', () => {
   it.each([
     ['disk.raw', 'disk'],
-    ['/some/where/disk.tar.gz', 'disk.tar'],
+    ['/some/where/disk.tar.gz', 'disk'],
+    ['disk.vhd.GZ', 'disk'],
+    ['debian-12.5.xz', 'debian-12.5'],
+    ['-', 'disk'],
     ['debian-12.5', 'debian-12.5'],
     ['disk', 'disk'],
     ['.hidden', '.hidden'],

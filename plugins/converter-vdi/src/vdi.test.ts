@@ -1,7 +1,7 @@
-import { describeConverter, qemuImgCheck, qemuImgCompare, qemuImgSize } from '@polyvisor/testkit';
+import { describeConverter, qemuImgCheck, qemuImgCompare, qemuImgSize, vboxManageReads } from '@polyvisor/testkit';
 import { vdi } from './vdi.js';
 
 describeConverter(vdi, {
-  oracles: [qemuImgCheck('vdi'), qemuImgCompare('vdi'), qemuImgSize('vdi')],
+  oracles: [qemuImgCheck('vdi'), qemuImgCompare('vdi'), qemuImgSize('vdi'), vboxManageReads('VDI')],
   variants: { fixed: { subformat: 'fixed', comment: 'two words' } },
 });

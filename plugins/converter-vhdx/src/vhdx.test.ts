@@ -1,4 +1,11 @@
-import { accepts, describeConverter, qemuImgCheck, qemuImgCompare, qemuImgSize } from '@polyvisor/testkit';
+import {
+  accepts,
+  describeConverter,
+  qemuImgCheck,
+  qemuImgCompare,
+  qemuImgSize,
+  vboxManageReads,
+} from '@polyvisor/testkit';
 import { vhdx } from './vhdx.js';
 
 describeConverter(vhdx, {
@@ -9,6 +16,7 @@ describeConverter(vhdx, {
     qemuImgCheck('vhdx'),
     qemuImgCompare('vhdx'),
     qemuImgSize('vhdx'),
+    vboxManageReads('VHDX'),
     accepts(
       'vhdiinfo',
       'libvhdi-utils',

@@ -1,4 +1,11 @@
-import { accepts, describeConverter, qemuImgCheck, qemuImgCompare, qemuImgSize } from '@polyvisor/testkit';
+import {
+  accepts,
+  describeConverter,
+  qemuImgCheck,
+  qemuImgCompare,
+  qemuImgSize,
+  vboxManageReads,
+} from '@polyvisor/testkit';
 import { vmdk } from './vmdk.js';
 
 describeConverter(vmdk, {
@@ -14,6 +21,7 @@ describeConverter(vmdk, {
     qemuImgCompare('vmdk'),
     qemuImgCheck('vmdk'),
     qemuImgSize('vmdk'),
+    vboxManageReads('VMDK'),
     accepts(
       'vmdkinfo',
       'libvmdk-utils',

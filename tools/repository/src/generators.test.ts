@@ -29,6 +29,8 @@ describe.each([
     changed = [...after].filter(([path, text]) => before.get(path) !== text).map(([path]) => path);
     expect(changed.filter((path) => !path.startsWith(`${folder}/`))).toEqual(page === undefined ? [] : [page]);
     expect(changed.length).toBeGreaterThan(8);
+    // What stands in a template is not HTML.
+    for (const path of changed) expect(after.get(path), path).not.toMatch(/&(?:gt|lt|amp|quot|#\d+);/);
   }, 120_000);
 
   it('makes what compiles and is laid out as everything here', async () => {

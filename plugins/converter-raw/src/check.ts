@@ -1,7 +1,6 @@
 import { type Finding, type ImageFile, SECTOR_SIZE } from '@polyvisor/core';
-import { foreignFormat } from './foreign.js';
 
-/** A raw disk has no structure to break: what can be wrong is its length, or that it is none. */
+/** A raw disk has no structure to break: only its length can be wrong. */
 export async function* checkRaw(file: ImageFile): AsyncGenerator<Finding> {
   if (file.size === 0) {
     yield {
@@ -25,14 +24,4 @@ export async function* checkRaw(file: ImageFile): AsyncGenerator<Finding> {
       hint: 'the file may be cut short',
     };
   }
-  const foreign = await foreignFormat(file);
-  if (foreign === undefined) return;
-  yield {
-    rule: 'raw-foreign',
-    severity: 'warning',
-    message: `the file begins like ${foreign}`,
-    refusedBy: [],
-    offset: 0,
-    hint: 'if it is one, a machine that is given it as a raw disk does not boot',
-  };
 }

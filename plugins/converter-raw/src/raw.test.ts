@@ -77,24 +77,7 @@ describe('a raw disk', () => {
     await expect(writer.finish()).rejects.toThrow('enough');
   });
 
-  it.each<[string, number, string]>([
-    ['qcow2', 0, '514649fb00000003'],
-    ['VHDX', 0, Buffer.from('vhdxfile').toString('hex')],
-    ['VHD', 0, Buffer.from('conectix').toString('hex')],
-    ['VMDK', 0, Buffer.from('KDMV').toString('hex')],
-    ['VDI', 64, '7f10dabe'],
-    ['tar', 257, Buffer.from('ustar').toString('hex')],
-    ['gzip', 0, '1f8b0800'],
-    ['xz', 0, 'fd377a585a00'],
-  ])('is not what begins like %s', async (_, offset, magic) => {
-    const bytes = Buffer.alloc(4096);
-    Buffer.from(magic, 'hex').copy(bytes, offset);
-    expect(await raw.detect(memoryFile(bytes))).toBe('no');
-    // Asked for by name it is opened all the same.
-    expect((await raw.open(memoryFile(bytes))).disk.size).toBe(4096);
-  });
-
-  it('is what begins with boot code, or with nothing', async () => {
+  it('may be whatever is not empty', async () => {
     const boot = Buffer.alloc(512);
     boot.write('eb6390', 0, 'hex');
     boot.write('55aa', 510, 'hex');
@@ -111,11 +94,10 @@ describe('checking a raw disk', () => {
     return findings.map(({ rule }) => rule);
   };
 
-  it('finds nothing but an odd length, no length, and another format', async () => {
+  it('finds nothing but an odd length and no length', async () => {
     expect(await rules(memoryFile(new Uint8Array(1024)))).toEqual([]);
     expect(await rules(memoryFile(noise(4096)))).toEqual([]);
     expect(await rules(memoryFile(new Uint8Array(1023)))).toEqual(['raw-size']);
     expect(await rules(memoryFile(new Uint8Array(0)))).toEqual(['raw-empty']);
-    expect(await rules(memoryFile(Buffer.from('conectix'.padEnd(512))))).toEqual(['raw-foreign']);
   });
 });

@@ -1,7 +1,6 @@
 import { resolve } from 'node:path';
 import { defineConverter, rawDisk, roundUp, SECTOR_SIZE } from '@polyvisor/core';
 import { checkRaw } from './check.js';
-import { foreignFormat } from './foreign.js';
 import { rawOptions } from './options.js';
 import { createRawWriter } from './writer.js';
 
@@ -22,7 +21,8 @@ export const raw = defineConverter({
   },
   options: rawOptions,
   // Any file can be a raw disk, so this is never more than a fall-back; and not for what is plainly something else.
-  detect: async (file) => (file.size > 0 && (await foreignFormat(file)) === undefined ? 'maybe' : 'no'),
+  // Any bytes may be a disk's. That some are marks of other formats is known to who asks all converters.
+  detect: (file) => Promise.resolve(file.size > 0 ? 'maybe' : 'no'),
   create: (job) => Promise.resolve(createRawWriter(job)),
   open: (file) => Promise.resolve({ disk: rawDisk(file, roundUp(file.size, SECTOR_SIZE)), facts: {} }),
   check: checkRaw,

@@ -69,10 +69,13 @@ const code = await run(process.argv.slice(2), {
   signal: stop.signal,
 });
 
-// A pipe takes what was written later than this line; leaving before that would cut the output short.
-await Promise.all(
+// A pipe takes what was written later than this line; leaving before that would cut the output short. A run that was
+// ended does not wait for a reader that has come to a stand.
+const written = Promise.all(
   [process.stdout, process.stderr].map(
     (stream) => new Promise<void>((done) => (stream.writable ? stream.write('', () => done()) : done())),
   ),
 );
+const patience = new Promise((done) => stop.signal.aborted && setTimeout(done, 1000));
+await Promise.race([written, patience]);
 process.exit(code);

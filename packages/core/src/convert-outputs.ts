@@ -4,7 +4,7 @@ import type { Writable } from 'node:stream';
 import type { OutputFiles } from './converter.js';
 import { type DeviceLayer, openDevice } from './device-output.js';
 import type { DiskSink, ImageFile } from './disk.js';
-import { DefinitionError } from './errors.js';
+import { DefinitionError, EnvironmentError } from './errors.js';
 import { openImageFile, PLAIN_NAME } from './file.js';
 import { commitOutputs, createOutput, type OutputFile, type Sparse } from './output.js';
 import { streamOutput } from './stream-output.js';
@@ -169,7 +169,8 @@ async function openPart(partPath: string, path: string, all: readonly OutputFile
     path,
     beside: async (name) => {
       const other = all.find((one) => one.path === join(dirname(path), name));
-      if (other === undefined) throw new Error(`${path} names ${JSON.stringify(name)}, which was not written`);
+      if (other === undefined)
+        throw new EnvironmentError('file-missing', `${path} names ${JSON.stringify(name)}, which was not written`);
       return openPart(other.partPath, other.path, all);
     },
   };

@@ -35,6 +35,7 @@ interface Part {
  */
 export class SeveralFilesWriter implements DiskWriter {
   readonly size: number;
+  readonly order = 'random';
   readonly #job: SplitJob;
   readonly #options: SeveralFilesOptions;
   readonly #parts: readonly Part[];

@@ -13,6 +13,7 @@ export interface SparseOptions extends Pick<
 /** Writes a monolithicSparse VMDK: one extent with its descriptor inside, see `SparseExtentWriter`. */
 export class SparseWriter implements DiskWriter {
   readonly size: number;
+  readonly order = 'random';
   readonly #grain: number;
   readonly #extent: SparseExtentWriter;
 

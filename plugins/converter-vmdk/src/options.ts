@@ -4,8 +4,8 @@ import { z } from 'zod';
 
 const LARGEST_GRAIN = MAX_GRAIN_SECTORS * SECTOR;
 
-/** The smallest grain that the format allows: 8 sectors. */
-const SMALLEST_GRAIN = 8 * SECTOR;
+/** A grain is more than 8 sectors, says the format's text; libvmdk refuses files with less, QEMU and VirtualBox read them. */
+const SMALLEST_GRAIN = 16 * SECTOR;
 
 const isGrain = (bytes: number) =>
   bytes >= SMALLEST_GRAIN && bytes <= LARGEST_GRAIN && Number.isInteger(Math.log2(bytes));
@@ -50,9 +50,9 @@ export const vmdkOptions = z
       .optional()
       .describe('Effort of zlib for streamOptimized, 1 (fast) to 9 (small); 4 when absent, shared with an OVA'),
     grain: byteSize()
-      .refine(isGrain, 'must be a power of two from 4k to 1M')
+      .refine(isGrain, 'must be a power of two from 8k to 1M')
       .optional()
-      .describe('Unit that is stored or left out in sparse kinds, 4k to 1M; 64k when absent, as everybody writes'),
+      .describe('Unit that is stored or left out in sparse kinds, 8k to 1M; 64k when absent, as everybody writes'),
     cid: z
       .string()
       .regex(/^[0-9a-fA-F]{8}$/, 'must be eight hexadecimal digits')

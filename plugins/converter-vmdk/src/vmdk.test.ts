@@ -15,7 +15,7 @@ describeConverter(vmdk, {
     'sparse parts': { subformat: 'twoGbMaxExtentSparse', grain: '16k' },
     'flat parts': { subformat: 'twoGbMaxExtentFlat', adapter: 'buslogic' },
     'for a datastore': { subformat: 'vmfs', adapter: 'pvscsi', uuid: '6000c292-94ea-4d5c-9c68-d35b3c5a6d3f' },
-    'small grains': { grain: '4k', level: 9, cid: '12ab34cd' },
+    'small grains': { grain: '8k', level: 9, cid: '12ab34cd' },
   },
   oracles: [
     qemuImgCompare('vmdk'),
@@ -26,7 +26,7 @@ describeConverter(vmdk, {
       'vmdkinfo',
       'libvmdk-utils',
       ({ image }) => [image],
-      ({ size }) => new RegExp(`Media size:? .*\\(${size} bytes\\)`),
+      ({ size }) => new RegExp(`Media size:\\s+.*\\(${size} bytes\\)`),
     ),
   ],
 });

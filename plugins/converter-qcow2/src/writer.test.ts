@@ -83,16 +83,16 @@ describe('the qcow2 writer', () => {
     ['full', '64k'],
     ['metadata', '4k'],
   ])('maps every cluster with preallocation=%s and clusters of %s', async (preallocation, cluster) => {
-    const { sink } = await write(qcow2, preallocated, { preallocation, cluster });
+    let written = 0;
+    const counting = memorySink({ beforeWrite: (_, length) => void (written += length) });
+    const { sink } = await write(qcow2, preallocated, { preallocation, cluster }, counting);
     const { disk } = await qcow2.open(sink.file());
     const extents: unknown[] = [];
     for await (const extent of disk.extents()) extents.push(extent);
     expect(extents).toEqual([{ offset: 0, length: 40 * MiB + 512 }]);
     expect(await compareDisks(preallocated, disk, { signal })).toEqual({ equal: true });
-    let stored = 0;
-    for await (const { length } of sink.file().extents()) stored += length;
-    if (preallocation === 'full') expect(stored).toBeGreaterThan(40 * MiB);
-    else expect(stored).toBeLessThan(2 * MiB);
+    if (preallocation === 'full') expect(written).toBeGreaterThan(40 * MiB);
+    else expect(written).toBeLessThan(2 * MiB);
   });
 
   it('compresses smaller with more effort', async () => {

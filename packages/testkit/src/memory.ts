@@ -135,28 +135,28 @@ export function memorySink({ appendOnly = false, beforeWrite }: MemorySinkOption
       files.set(name, further);
       return Promise.resolve(further);
     },
-    file: (path = 'memory') => ({
-      path,
-      size: size ?? length,
-      beside: (name) => {
-        const further = files.get(name);
-        return further === undefined ? Promise.reject(missing(path, name)) : Promise.resolve(further.file(name));
-      },
-      async *extents() {
-        const end = size ?? length;
-        for (const index of [...chunks.keys()].sort((a, b) => a - b)) {
+    file: (path = 'memory') =>
+      closable({
+        path,
+        size: size ?? length,
+        beside: (name) => {
+          const further = files.get(name);
+          return further === undefined ? Promise.reject(missing(path, name)) : Promise.resolve(further.file(name));
+        },
+        async *extents() {
+          const end = size ?? length;
+          for (const index of [...chunks.keys()].sort((a, b) => a - b)) {
+            await Promise.resolve();
+            if (index * CHUNK < end) yield { offset: index * CHUNK, length: Math.min(CHUNK, end - index * CHUNK) };
+          }
+        },
+        read: async (into, offset) => {
           await Promise.resolve();
-          if (index * CHUNK < end) yield { offset: index * CHUNK, length: Math.min(CHUNK, end - index * CHUNK) };
-        }
-      },
-      read: async (into, offset) => {
-        await Promise.resolve();
-        if (offset + into.length > (size ?? length))
-          throw new RangeError(`read of ${into.length} bytes at ${offset}, the file has ${size ?? length}`);
-        readChunks(into, offset);
-      },
-      [Symbol.asyncDispose]: () => Promise.resolve(),
-    }),
+          if (offset + into.length > (size ?? length))
+            throw new RangeError(`read of ${into.length} bytes at ${offset}, the file has ${size ?? length}`);
+          readChunks(into, offset);
+        },
+      }),
     bytes: () => {
       const whole = new Uint8Array(size ?? length);
       readChunks(whole, 0);
@@ -174,7 +174,7 @@ export function memoryFile(
   path = 'memory',
   files: ReadonlyMap<string, Uint8Array> = new Map(),
 ): ImageFile {
-  return {
+  return closable({
     path,
     size: bytes.length,
     beside: (name) => {
@@ -190,7 +190,26 @@ export function memoryFile(
       if (offset < 0 || offset + into.length > bytes.length) throw truncated(path, offset, into.length, bytes.length);
       into.set(bytes.subarray(offset, offset + into.length));
     },
-    [Symbol.asyncDispose]: () => Promise.resolve(),
+  });
+}
+
+/** As a real file does, it cannot be read any more once it was disposed; a read that is still under way fails as well. */
+function closable(file: Omit<ImageFile, typeof Symbol.asyncDispose>): ImageFile {
+  let open = true;
+  const expectOpen = () => {
+    if (!open) throw new Error(`${file.path} was read after it was closed`);
+  };
+  return {
+    ...file,
+    read: async (into, offset) => {
+      expectOpen();
+      await file.read(into, offset);
+      expectOpen();
+    },
+    [Symbol.asyncDispose]: () => {
+      open = false;
+      return Promise.resolve();
+    },
   };
 }
 

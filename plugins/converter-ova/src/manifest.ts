@@ -70,7 +70,7 @@ export async function verifyEntry(
 
 export async function digestOf(file: PackageFile, algorithm: ManifestAlgorithm, signal?: AbortSignal): Promise<string> {
   await using opened = await file.open();
-  return digest(opened, algorithm, signal);
+  return await digest(opened, algorithm, signal);
 }
 
 export function manifestInvalid(file: string, what: string): FormatError {

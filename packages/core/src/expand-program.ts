@@ -7,7 +7,6 @@ const PROGRAMS = {
   // A header may ask for a dictionary of up to 4 GiB; `xz -9` makes one of 64 MiB.
   xz: { command: 'xz', args: ['-dc', '-T1', '--memlimit-decompress=160MiB'], debianPackage: 'xz-utils' },
   bzip2: { command: 'bzip2', args: ['-dc'], debianPackage: 'bzip2' },
-  zstd: { command: 'zstd', args: ['-dcq', '--memory=128MB'], debianPackage: 'zstd' },
 } as const;
 
 /** The most that is kept of what a program says, in characters. */
@@ -79,8 +78,8 @@ function startProgram(
 }
 
 function damaged(command: string, args: string, words: string, path: string): FormatError {
-  const found = words.replaceAll(/^(xz|bzip2|zstd): |\(stdin\): |\s*\n\s*/gm, ' ').trim() || 'data that ends it';
-  if (/memory usage limit|too much memory|window size/i.test(words)) {
+  const found = words.replaceAll(/^(xz|bzip2): |\(stdin\): |\s*\n\s*/gm, ' ').trim() || 'data that ends it';
+  if (/memory usage limit/i.test(words)) {
     return new FormatError('expansion-memory', `expanding the file takes more memory than it may`, {
       file: path,
       expected: `a file that ${command} ${args} expands`,
@@ -88,7 +87,7 @@ function damaged(command: string, args: string, words: string, path: string): Fo
       hint: `expand it by hand with ${command} if you trust it`,
     });
   }
-  if (/unexpected end|ends unexpectedly|premature/i.test(words)) {
+  if (/unexpected end|ends unexpectedly/i.test(words)) {
     return new FormatError('file-truncated', 'the compressed file ends too early', {
       file: path,
       expected: `more ${command} data`,

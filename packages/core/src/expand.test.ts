@@ -92,7 +92,7 @@ describe.each(Object.entries(squeezed))('%s', (name, squeeze) => {
     const middle = name === 'gzip' || name === 'nothing' ? bytes.length - 6 : bytes.length >> 1;
     for (let at = middle; at < middle + 4; at++) bytes[at] = (bytes[at] ?? 0) ^ 0x55;
     await expect(run(bytes)).rejects.toMatchObject({
-      code: expect.stringMatching(/^(gzip-damaged|expansion-failed|file-truncated)$/) as string,
+      code: expect.stringMatching(/^(gzip-damaged|zstd-invalid|expansion-failed|file-truncated)$/) as string,
     });
   });
 
@@ -115,10 +115,10 @@ describe('gzip', () => {
   });
 });
 
-it.each(['xz', 'bzip2', 'zstd'])('says which package has %s', async (kind) => {
+it.each(['xz', 'bzip2'])('says which package has %s', async (kind) => {
   await expect(run((squeezed[kind] ?? (() => disk))(), { programs: missing })).rejects.toMatchObject({
     code: 'command-missing',
-    hint: expect.stringMatching(/apt-get install (xz-utils|bzip2|zstd)$/) as string,
+    hint: expect.stringMatching(/apt-get install (xz-utils|bzip2)$/) as string,
   });
 });
 

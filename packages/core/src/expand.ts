@@ -1,11 +1,12 @@
 import { formatBytes } from './bytes.js';
 import { type Compression, COMPRESSION_HEAD, compressionOf, compressionOfFile } from './compression.js';
 import type { ByteSource, ImageFile } from './disk.js';
-import { FormatError } from './errors.js';
+import { errorKind, FormatError } from './errors.js';
 import { runProgram } from './expand-program.js';
 import { gunzip } from './gunzip.js';
 import type { PluginContext } from './plugin.js';
 import { spool } from './spool.js';
+import { zstdStream } from './zstd.js';
 
 const GIBIBYTE = 2 ** 30;
 const TEBIBYTE = 2 ** 40;
@@ -154,5 +155,15 @@ const decoders: Readonly<Record<Compression, Decoder>> = {
   gzip: (bytes, { path }) => gunzip(bytes, path),
   xz: (bytes, options) => runProgram('xz', bytes, options),
   bzip2: (bytes, options) => runProgram('bzip2', bytes, options),
-  zstd: (bytes, options) => runProgram('zstd', bytes, options),
+  zstd: (bytes, { path }) => expandZstd(bytes, path),
 };
+
+/** The decoder does not know what it decodes. */
+async function* expandZstd(bytes: AsyncGenerator<Uint8Array>, path: string): AsyncGenerator<Uint8Array> {
+  try {
+    yield* zstdStream(bytes);
+  } catch (error) {
+    if (errorKind(error) !== 'format' || (error as FormatError).file !== undefined) throw error;
+    throw new FormatError((error as FormatError).code, (error as FormatError).message, { file: path, cause: error });
+  }
+}

@@ -1,7 +1,7 @@
 import { promisify } from 'node:util';
 import * as zlib from 'node:zlib';
 import { Decompress } from 'fzstd';
-import { EnvironmentError } from './errors.js';
+import { EnvironmentError, FormatError } from './errors.js';
 import { slots } from './slots.js';
 import { ZstdFrames, zstdInvalid } from './zstd-frames.js';
 import { zstdLibrary, type ZstdLibraryStream } from './zstd-library.js';
@@ -121,7 +121,8 @@ export async function* zstdStream(bytes: AsyncIterable<Uint8Array>): AsyncGenera
         yield* decode.push(part);
       }
     }
-    if (frames.frames === 0 || !frames.atEnd) throw zstdInvalid('the zstd data ends in the middle of a frame');
+    if (frames.frames === 0 || !frames.atEnd)
+      throw new FormatError('file-truncated', 'the zstd data ends in the middle of a frame');
   } finally {
     decode.free();
   }

@@ -1,6 +1,9 @@
 export type { AdapterType, CreateType } from './descriptor.js';
 export { GRAIN_SIZE, MAX_CAPACITY, MAX_FILE_SIZE, MAX_GRAIN_SECTORS, SECTOR } from './layout.js';
+export * from './check.js';
+export { VMDK_CONSUMERS } from './finding.js';
 export * from './open.js';
+export * from './repair.js';
 export * from './several-files-writer.js';
 export * from './sparse-writer.js';
 export * from './stream-reader.js';

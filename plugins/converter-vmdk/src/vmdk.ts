@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { defineConverter } from '@polyvisor/core';
-import { detectVmdk, GRAIN_SIZE, MAX_CAPACITY, openVmdk } from '@polyvisor/vmdk';
+import { checkVmdk, detectVmdk, GRAIN_SIZE, MAX_CAPACITY, openVmdk, repairVmdk, VMDK_CONSUMERS } from '@polyvisor/vmdk';
 import { vmdkOptions } from './options.js';
 import { createVmdkWriter } from './writer.js';
 
@@ -14,11 +14,13 @@ export const vmdk = defineConverter({
     sizeMultiple: GRAIN_SIZE,
     compression: ['deflate'],
     hypervisors: ['VMware ESXi', 'VMware Workstation', 'VMware Fusion', 'VirtualBox', 'KVM'],
-    consumers: ['kvm', 'esxi', 'virtualbox'],
+    consumers: VMDK_CONSUMERS,
   },
   options: vmdkOptions,
   detect: detectVmdk,
   create: createVmdkWriter,
   open: openVmdk,
+  check: checkVmdk,
+  repair: repairVmdk,
   blockNode: (file) => Promise.resolve({ driver: 'vmdk', file: { driver: 'file', filename: resolve(file.path) } }),
 });

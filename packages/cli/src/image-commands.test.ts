@@ -163,6 +163,15 @@ describe('check', () => {
     expect(code).toBe(ExitCode.no);
   });
 
+  it('knows who refuses a sound image for a rule that matters to nobody else', async () => {
+    await image({ 13: 1 });
+    const { code, stdout } = await polyvisor(['check', 'disk.fake']);
+    expect(stdout).toContain('disk.fake: fake, nothing to complain about\n');
+    expect(stdout).toMatch(/^alpha +refuses it for one rule: fake-alpha$/m);
+    expect(stdout).toMatch(/^beta +takes it$/m);
+    expect(code).toBe(0);
+  });
+
   it('counts for one consumer only what it refuses', async () => {
     await image({ 8: 0x21, 9: 1, 10: 1 });
     const alpha = await polyvisor(['check', 'disk.fake', '--for', 'alpha']);

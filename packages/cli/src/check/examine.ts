@@ -1,4 +1,13 @@
-import { type DiskSource, dataSize, errorKind, type Finding, type ImageFile, stage } from '@polyvisor/core';
+import {
+  type CheckOptions,
+  type DiskConverter,
+  type DiskSource,
+  dataSize,
+  errorKind,
+  type Finding,
+  type ImageFile,
+  stage,
+} from '@polyvisor/core';
 import { openDisk, type RecognisedFile } from '../image-file.js';
 import type { ImageOptions } from '../image-options.js';
 import { readData } from '../read-data.js';
@@ -33,6 +42,7 @@ export async function examine(
         consumers,
         converter.check(file, consumer === undefined ? facts : { ...facts, consumer }),
       );
+      if (consumer === undefined) await askEverybody(file, converter, consumers, tally, facts);
     }
     try {
       await using disk = await openDisk(run, { path, file, converter }, options);
@@ -52,6 +62,27 @@ export async function examine(
     }
   });
   return notes;
+}
+
+/** What each consumer refuses beside what is wrong for all: converters tell it only of the one that they are asked for. */
+async function askEverybody(
+  file: ImageFile,
+  converter: DiskConverter,
+  consumers: readonly string[],
+  tally: FindingTally,
+  facts: CheckOptions,
+): Promise<void> {
+  for (const consumer of consumers) {
+    try {
+      for await (const { rule, refusedBy } of converter.check?.(file, { ...facts, consumer }) ?? []) {
+        facts.signal.throwIfAborted();
+        if (refusedBy.includes(consumer)) tally.addRefusal(consumer, rule);
+      }
+    } catch (error) {
+      facts.signal.throwIfAborted();
+      tally.addRefusal(consumer, findingOrThrow(error, [consumer]).rule);
+    }
+  }
 }
 
 /** A check that ends with a refusal has found one more thing. `rethrow` leaves that to the caller. */

@@ -27,11 +27,14 @@ export class FindingTally {
     this.#byRule.set(finding.rule, count);
     this.#levels[level]++;
     this.#broken ||= finding.severity === 'error';
-    for (const consumer of finding.refusedBy) {
-      const rules = this.#refusals.get(consumer) ?? new Set();
-      this.#refusals.set(consumer, rules.add(finding.rule));
-    }
+    for (const consumer of finding.refusedBy) this.addRefusal(consumer, finding.rule);
     if (count <= KEPT) this.#kept.push({ ...finding, level });
+  }
+
+  /** Counts a rule that only matters to the one who asks for it, and is no finding for anybody else. */
+  addRefusal(consumer: string, rule: string): void {
+    const rules = this.#refusals.get(consumer) ?? new Set();
+    this.#refusals.set(consumer, rules.add(rule));
   }
 
   /** In the order in which they were found, at most a thousand of a rule. */

@@ -76,6 +76,14 @@ describe('reading a stream', () => {
     await expectDisk(memoryFile(inFront({ size: GRAIN + 512, last: bytes })), GRAIN + 512, [{ offset: GRAIN, bytes }]);
   });
 
+  it('passes over what it does not know between the grains: no marker is followed', async () => {
+    // A marker of progress (type 4) of any length, in place of the zeros behind the descriptor, as some VMware exports have it.
+    const marked = Buffer.from(stream);
+    marked.writeBigUInt64LE(0xffff_ffff_ffff_ffffn, 22 * 512);
+    marked.writeUInt32LE(4, 22 * 512 + 12);
+    await expectDisk(memoryFile(marked), SIZE, PIECES);
+  });
+
   it('tells where data is, by grains', async () => {
     const { disk } = await openStream(memoryFile(stream));
     const extents = [];

@@ -53,9 +53,10 @@ export const vmdkOptions = z
       .refine(isGrain, 'must be a power of two from 8k to 1M')
       .optional()
       .describe('Unit that is stored or left out in sparse kinds, 8k to 1M; 64k when absent, as everybody writes'),
+    // Without letters, it comes from the command line as a number.
     cid: z
-      .string()
-      .regex(/^[0-9a-fA-F]{8}$/, 'must be eight hexadecimal digits')
+      .union([z.string(), z.number().transform(String)])
+      .pipe(z.string().regex(/^[0-9a-fA-F]{8}$/, 'must be eight hexadecimal digits'))
       .refine((value) => !/^fffffff[ef]$/i.test(value), 'ffffffff and fffffffe have meanings of their own')
       .transform((value) => value.toLowerCase())
       .optional()

@@ -10,12 +10,10 @@ import { vmdk } from './vmdk.js';
 
 describeConverter(vmdk, {
   variants: {
-    'sparse, for use in place': { subformat: 'monolithicSparse', adapter: 'ide' },
-    flat: { subformat: 'monolithicFlat' },
+    'sparse, for use in place': { subformat: 'monolithicSparse', adapter: 'ide', cid: '12ab34cd' },
     'sparse parts': { subformat: 'twoGbMaxExtentSparse', grain: '16k' },
     'flat parts': { subformat: 'twoGbMaxExtentFlat', adapter: 'buslogic' },
     'for a datastore': { subformat: 'vmfs', adapter: 'pvscsi', uuid: '6000c292-94ea-4d5c-9c68-d35b3c5a6d3f' },
-    'small grains': { grain: '8k', level: 9, cid: '12ab34cd' },
   },
   oracles: [
     qemuImgCompare('vmdk'),

@@ -57,6 +57,10 @@ describe('the descriptor', () => {
     ]);
   });
 
+  it('takes a content ID of digits alone, which the command line makes a number', async () => {
+    expect((await made({ subformat: 'vmfs', cid: 12_345_678 })).text).toContain('\nCID=12345678\n');
+  });
+
   it('names the files of each kind as VMware does', async () => {
     const extents = async (subformat: string, size = 10 * MiB) => lines((await made({ subformat }, size)).text, /^RW/);
     expect(await extents('monolithicFlat')).toEqual(['RW 20480 FLAT "disk-flat.vmdk" 0']);

@@ -1,6 +1,15 @@
 import type { Finding } from '@polyvisor/core';
 import { error, warning } from './finding.js';
-import { COMPRESSION_DEFLATE, ENTRIES_PER_TABLE, FLAG, HEADER, MAX_CAPACITY, NEWLINES, SECTOR } from './layout.js';
+import {
+  COMPRESSION_DEFLATE,
+  ENTRIES_PER_TABLE,
+  FLAG,
+  HEADER,
+  MAX_CAPACITY,
+  MAX_DESCRIPTOR,
+  NEWLINES,
+  SECTOR,
+} from './layout.js';
 
 /** Largest grain that QEMU reads, in sectors. */
 const QEMU_MAX_GRAIN = 0x20_0000n;
@@ -106,10 +115,10 @@ function* checkPlaces(header: Buffer, fileSize: number, role: 'whole' | 'part'):
   const length = header.readBigUInt64LE(HEADER.descriptorSize);
   const absent = at === 0n || length === 0n;
   if (!(absent && role === 'part')) {
-    if (absent || length > 128n || (at + length) * 512n > fileSize)
+    if (absent || length > MAX_DESCRIPTOR / SECTOR || (at + length) * 512n > fileSize)
       yield error('vmdk-descriptor-place', 'the descriptor is absent, too long or outside the file', ['virtualbox'], {
         offset: HEADER.descriptorOffset,
-        expected: 'at most 128 sectors inside the file',
+        expected: `at most ${MAX_DESCRIPTOR / SECTOR} sectors inside the file`,
         found: `${length} sectors from ${at} on`,
       });
     else if (role === 'whole' && length < WANTED_DESCRIPTOR_SECTORS)

@@ -7,7 +7,7 @@ import { decodeDescriptor, parseDescriptor, quote } from './descriptor-parser.js
 import { fitsCapacity } from './descriptor-reader.js';
 import { error, warning } from './finding.js';
 import { readHeader, readPartHeader, type SparseHeader } from './header-reader.js';
-import { FLAG, HEADER, SECTOR } from './layout.js';
+import { FLAG, HEADER, MAX_DESCRIPTOR, SECTOR } from './layout.js';
 import { readAt } from './refusal.js';
 
 /** Every rule about a sparse file, alone or as a part of a disk. The magic has been seen. */
@@ -55,7 +55,7 @@ async function openHeader(file: ImageFile, role: 'whole' | 'part'): Promise<Spar
 async function* checkEmbedded(file: ImageFile, header: Buffer, compressed: boolean): AsyncGenerator<Finding> {
   const at = header.readBigUInt64LE(HEADER.descriptorOffset);
   const length = header.readBigUInt64LE(HEADER.descriptorSize);
-  if (at === 0n || length === 0n || length > 128n || (at + length) * 512n > file.size) return;
+  if (at === 0n || length === 0n || length > MAX_DESCRIPTOR / SECTOR || (at + length) * 512n > file.size) return;
   const offset = Number(at) * SECTOR;
   const text = decodeDescriptor(await readAt(file, offset, Number(length) * SECTOR, 'the descriptor'));
   yield* checkText(text, offset);

@@ -12,6 +12,7 @@ import {
   MARKER,
   MARKER_TYPE,
   MAX_CAPACITY,
+  MAX_DESCRIPTOR,
   MAX_GRAIN_SECTORS,
   NEWLINES,
   SECTOR,
@@ -20,9 +21,6 @@ import {
   TAIL_SIZE,
 } from './layout.js';
 import { damaged, readAt, unsupported } from './refusal.js';
-
-/** Largest descriptor accepted, in bytes; everybody reserves 10 KiB. */
-const MAX_DESCRIPTOR = 64 * 1024;
 
 /**
  * What is expected of a sparse file: a compressed stream without a parent (an appliance's disk), a whole disk of any kind, or

@@ -113,3 +113,6 @@ export const MAX_FILE_SIZE = 2 ** 32 * SECTOR;
 
 /** vSphere's limit on the capacity of a virtual disk, 62 TiB. In bytes. */
 export const MAX_CAPACITY = 62 * 2 ** 40;
+
+/** Largest room for a descriptor accepted, in bytes, as QEMU does. Most reserve 10 KiB; VirtualBox 100 KiB for its sparse disks. */
+export const MAX_DESCRIPTOR = 1024 * 1024;

@@ -31,7 +31,7 @@ const made = [
   { format: 'VMDK', variant: 'Split2G' },
   { format: 'VMDK', variant: 'Split2G,Fixed' },
   { format: 'VMDK', variant: 'Stream' },
-  { format: 'VMDK', variant: 'ESX' },
+  { format: 'VMDK', variant: 'Fixed,ESX' },
 ]
   .map((kind) => ({ ...kind, extension: `.${kind.format.toLowerCase()}` }))
   // What no plugin of this repository is for.

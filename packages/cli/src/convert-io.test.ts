@@ -163,7 +163,10 @@ describe('an image that comes in another way', () => {
       'raw',
     ]);
     expect(asIs).toMatchObject({ code: 0 });
-    expect(await polyvisor(['verify', 'disk.img.xz', 'out/disk-raw.img', '--no-expand'])).toMatchObject({ code: 1 });
+    const asBytes = ['verify', 'disk.img.xz', 'out/disk-raw.img', '--no-expand', '--from', 'raw', '--from', 'raw'];
+    expect(await polyvisor(asBytes)).toMatchObject({ code: 1 });
+    // Nobody says that it is a disk, and it begins as a compressed file does.
+    expect(await polyvisor(['verify', 'disk.img.xz', '--no-expand'])).toMatchObject({ code: 2 });
   });
 
   it('is refused when it is cut off, and nothing is left', async () => {

@@ -12,12 +12,10 @@ export function compressionOf(head: Uint8Array): Compression | undefined {
   if (text.startsWith('\x1f\x8b\x08')) return 'gzip';
   if (text.startsWith('\xfd7zXZ\0')) return 'xz';
   // A block begins with the digits of π, an empty file ends with those of its root.
-  if (/^BZh[1-9](1AY&SY|\x17rE8P\x90)/.test(text)) return 'bzip2';
-  // pzstd begins with a frame for itself (magic 0x184D2A50) of four bytes.
-  if (text.startsWith('\x28\xb5\x2f\xfd') || text.slice(0, 12).endsWith('\x28\xb5\x2f\xfd')) {
-    return text.startsWith('\x28\xb5\x2f\xfd') || /^[\x50-\x5f]\x2a\x4d\x18\x04\0\0\0/.test(text) ? 'zstd' : undefined;
-  }
-  return undefined;
+  if (/^BZh[1-9]/.test(text) && ['1AY&SY', '\x17rE8P\x90'].includes(text.slice(4, 10))) return 'bzip2';
+  // pzstd begins with a frame for itself, to be skipped (magic 0x184D2A50 to 5F), of four bytes.
+  const framed = /^[P-_]/.test(text) && text.slice(1, 8) === '*M\x18\x04\0\0\0' ? text.slice(12) : text;
+  return framed.startsWith('(\xb5/\xfd') ? 'zstd' : undefined;
 }
 
 /** The compression of a file that can be read at any position. */

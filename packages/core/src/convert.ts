@@ -110,7 +110,7 @@ export async function convert(request: ConvertRequest): Promise<readonly Artifac
       const onProgress = (done: number, total: number) =>
         emit({ type: 'progress', stage: 'export', done, total, unit: 'bytes' });
       for (const [index, disk] of sources.entries()) {
-        if (index > 0) await Promise.all(writers.map((writer) => writer.nextDisk?.()));
+        if (index > 0) await Promise.all(writers.map(async (writer) => writer.nextDisk?.()));
         await pump(disk, writers, { signal, onProgress });
       }
       await Promise.all(writers.map((writer) => writer.finish()));

@@ -152,11 +152,6 @@ export interface RepairOptions {
   readonly now?: number;
 }
 
-export interface RepairOptions {
-  /** The present in seconds since the Unix epoch, for times in the future. Absent: they are left as they are. */
-  readonly now?: number;
-}
-
 /** One output format. Registered by a plugin; neither the host nor the command line knows any format by name. */
 export interface DiskConverter {
   /** Name on the command line, such as `xen-vhd`. */

@@ -4,8 +4,8 @@ import { MAX_INPUT, mutate } from './mutate.js';
 import type { Random } from './random.js';
 import { exercise, mended, Violation } from './subject.js';
 
-/** Inputs kept in memory for one reader, in bytes; beyond it, the oldest that was found goes. */
-const POOL = 96 * 1024 * 1024;
+/** New inputs kept in memory for one reader, in bytes; beyond it, the oldest goes. */
+export const POOL = 64 * 1024 * 1024;
 
 export interface FuzzOptions {
   readonly converter: DiskConverter;
@@ -52,6 +52,7 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
     pool.push(input);
   }
   const others = pool.length > 0 ? pool : [new Uint8Array(512)];
+  const first = others.length;
   while (options.goOn()) {
     let input = mutate(pick(others, random), random, others);
     // Half of the inputs get their checksums mended, or nothing behind them would ever be reached.
@@ -59,7 +60,7 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
     if (!(await run(input))) continue;
     others.push(input);
     options.onNews(input);
-    for (let size = total(others); size > POOL; size = total(others)) others.splice(options.inputs.length, 1);
+    while (total(others.slice(first)) > POOL) others.splice(first, 1);
   }
   return { runs, features: seen.size };
 }

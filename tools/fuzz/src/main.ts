@@ -58,11 +58,15 @@ async function all(): Promise<void> {
 }
 
 async function one(format: string, duration: number): Promise<number> {
-  const report = await runWorker({ format, duration, seed: Number(values.seed), corpus: CORPUS });
-  const kept = values.keep ? report.news : [];
-  for (const input of kept) await keepInput(join(CORPUS, format), input);
+  const task = { format, duration, seed: Number(values.seed), corpus: CORPUS };
+  const kept: Promise<string>[] = [];
+  const onNews = (input: Uint8Array) => {
+    if (values.keep) kept.push(keepInput(join(CORPUS, format), input));
+  };
+  const report = await runWorker(task, { jobs: Number(values.jobs), onNews });
+  await Promise.all(kept);
   console.log(
-    `${format}: ${report.runs} inputs, ${report.features} features, ${report.news.length} new inputs, ${report.findings.length} findings`,
+    `${format}: ${report.runs} inputs, ${report.features} features, ${report.news} new inputs, ${report.findings.length} findings`,
   );
   for (const { what, stack, input } of report.findings) {
     const path = await keepInput(join(FINDINGS, format), input);

@@ -138,17 +138,6 @@ describe('a signal', () => {
     expect(await ended).toEqual({ code: ExitCode.interrupted, signal: null });
     await eventually(() => !isAlive(group));
   });
-
-  it('that cannot be caught leaves no process, and the next run removes the files', async () => {
-    const { child, ended, group } = await converting();
-    child.kill('SIGKILL');
-    expect(await ended).toEqual({ code: null, signal: 'SIGKILL' });
-    await eventually(() => !isAlive(group));
-    expect((await outputs()).every((name) => name.endsWith('.part'))).toBe(true);
-    const next = start('convert', 'disk.img', '--to', 'raw', '-o', 'out/');
-    expect((await next.ended).code).toBe(0);
-    expect((await outputs()).filter((name) => name.startsWith('disk-raw'))).toEqual(['disk-raw.img']);
-  });
 });
 
 it('a bug that nobody catches is cleaned up after, and reported', async () => {

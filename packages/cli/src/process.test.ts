@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -84,7 +84,12 @@ async function converting(to = 'slow'): Promise<Running & { group: number }> {
   const running = start('convert', 'disk.img', '--to', 'raw', '--to', to, '-o', 'out');
   const group = Number(await eventually(() => readFile(join(folder, 'pids'), 'utf8').catch(() => '')));
   expect(isAlive(group)).toBe(true);
-  await eventually(async () => (await outputs()).length > 0);
+  // Outputs are made before their writers are; a writer that has written is in the middle of it.
+  await eventually(async () => {
+    const names = (await outputs()).filter((name) => name.includes('.slow.'));
+    const sizes = await Promise.all(names.map(async (name) => (await stat(join(folder, 'out', name))).size));
+    return sizes.some((size) => size > 0);
+  });
   return { ...running, group };
 }
 
@@ -137,6 +142,17 @@ describe('a signal', () => {
     child.kill('SIGINT');
     expect(await ended).toEqual({ code: ExitCode.interrupted, signal: null });
     await eventually(() => !isAlive(group));
+  });
+
+  it('that cannot be caught leaves no process, and the next run removes the files', async () => {
+    const { child, ended, group } = await converting();
+    child.kill('SIGKILL');
+    expect(await ended).toEqual({ code: null, signal: 'SIGKILL' });
+    await eventually(() => !isAlive(group));
+    expect((await outputs()).every((name) => name.endsWith('.part'))).toBe(true);
+    const next = start('convert', 'disk.img', '--to', 'raw', '-o', 'out/');
+    expect((await next.ended).code).toBe(0);
+    expect((await outputs()).filter((name) => name.startsWith('disk-raw'))).toEqual(['disk-raw.img']);
   });
 });
 

@@ -164,6 +164,7 @@ describe('start', () => {
     const children = [1, 2].map(() => spawn('sh', ['-c', 'sleep 300 & wait'], { detached: true, stdio: 'ignore' }));
     const [kept, spared] = children.map(({ pid }) => pid ?? 0) as [number, number];
     const watchdog = new Watchdog();
+    watchdog.start();
     watchdog.add(spared);
     watchdog.add(kept);
     watchdog.remove(spared);

@@ -47,6 +47,7 @@ export class Commands implements AsyncDisposable {
     const environment = { ...this.#environment, ...options.env };
     const program = findProgram(command, environment['PATH'] ?? '', options.cwd);
     log.debug(`$ ${[command, ...args].map(quoted).join(' ')}`);
+    this.#watchdog.start();
     const child = spawnGroup(command, program, args, environment, options.cwd);
     const { pid } = child;
     this.#watchdog.add(pid);

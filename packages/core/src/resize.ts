@@ -1,6 +1,7 @@
 import { isZero } from './bytes.js';
 import type { DiskSource } from './disk.js';
 import { DefinitionError } from './errors.js';
+import { clipExtents } from './extents.js';
 import { readPadded } from './file.js';
 
 /** Bytes looked at at once. */
@@ -14,12 +15,7 @@ export async function resizedDisk(disk: DiskSource, size: number, signal: AbortS
   if (size < disk.size) await refuseLoss(disk, size, signal);
   return {
     size,
-    async *extents(stop) {
-      for await (const { offset, length } of disk.extents(stop)) {
-        if (offset >= size) return;
-        yield { offset, length: Math.min(length, size - offset) };
-      }
-    },
+    extents: (stop) => clipExtents(disk.extents(stop), size),
     read: (into, offset) => readPadded(disk, into, offset),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };

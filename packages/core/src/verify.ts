@@ -1,4 +1,5 @@
-import type { DiskSource, Extent } from './disk.js';
+import type { DiskSource } from './disk.js';
+import { unionExtents } from './extents.js';
 import { readPadded } from './file.js';
 
 /** Bytes compared at once, from each side. */
@@ -40,28 +41,4 @@ export async function compareDisks(
   }
   onProgress?.(total, total);
   return { equal: true };
-}
-
-/** Merges two ascending lists of extents into one: what either of two disks may hold, such as a child and its parent. */
-export async function* unionExtents(
-  first: AsyncIterable<Extent>,
-  second: AsyncIterable<Extent>,
-): AsyncGenerator<Extent> {
-  const iterators = [first[Symbol.asyncIterator](), second[Symbol.asyncIterator]()] as const;
-  const heads = await Promise.all(iterators.map((iterator) => iterator.next()));
-  let current: { offset: number; end: number } | undefined;
-  for (;;) {
-    const [x, y] = heads as [IteratorResult<Extent>, IteratorResult<Extent>];
-    if (x.done && y.done) break;
-    const side: 0 | 1 = y.done || (!x.done && x.value.offset <= y.value.offset) ? 0 : 1;
-    const { offset, length } = (heads[side] as IteratorYieldResult<Extent>).value;
-    heads[side] = await iterators[side].next();
-    if (current !== undefined && offset <= current.end) {
-      current.end = Math.max(current.end, offset + length);
-    } else {
-      if (current !== undefined) yield { offset: current.offset, length: current.end - current.offset };
-      current = { offset, end: offset + length };
-    }
-  }
-  if (current !== undefined) yield { offset: current.offset, length: current.end - current.offset };
 }

@@ -1,4 +1,4 @@
-import { type DiskSource, type Extent, type ImageFile, readPadded } from '@polyvisor/core';
+import { type DiskSource, type Extent, type ImageFile, presence, readPadded } from '@polyvisor/core';
 import { NOT_ALLOCATED, SECTOR, bitmapSectors } from './layout.js';
 import { readAt } from './read-at.js';
 
@@ -60,38 +60,21 @@ async function readBelow({ parent }: BlockMap, into: Uint8Array, offset: number)
   else await readPadded(parent, into, offset);
 }
 
-/**
- * The stored blocks, without the holes that the file has inside of them. The file's own extents come in ascending order
- * and are read along with the table, so nothing is kept; a block that lies before its predecessor is given whole.
- */
+/** The stored blocks, without the holes that the file has inside of them. */
 export async function* dynamicExtents(map: BlockMap, signal?: AbortSignal): AsyncGenerator<Extent> {
   const bitmapLength = bitmapSectors(map.blockSize) * SECTOR;
-  const stored = map.file.extents(signal)[Symbol.asyncIterator]();
+  const holes = presence(map.file, signal);
   try {
-    let part = await stored.next();
-    let passed = 0;
     for (let index = 0; index * map.blockSize < map.size; index++) {
       const start = blockStart(map, index);
       if (start === undefined) continue;
-      const offset = index * map.blockSize;
+      const guest = index * map.blockSize;
       const data = start + bitmapLength;
-      const end = data + Math.min(map.blockSize, map.size - offset);
-      if (data < passed) {
-        yield { offset, length: end - data };
-        continue;
-      }
-      passed = end;
-      while (!part.done && part.value.offset + part.value.length <= data) part = await stored.next();
-      while (!part.done && part.value.offset < end) {
-        const from = Math.max(part.value.offset, data);
-        const to = Math.min(part.value.offset + part.value.length, end);
-        yield { offset: offset + from - data, length: to - from };
-        if (to === end) break; // the rest of this part may be in the next block
-        part = await stored.next();
-      }
+      for await (const { offset, length } of holes.within(data, data + Math.min(map.blockSize, map.size - guest)))
+        yield { offset: guest + offset - data, length };
     }
   } finally {
-    await stored.return?.();
+    await holes.close();
   }
 }
 

@@ -1,7 +1,6 @@
 import {
-  type ByteSource,
+  clipExtents,
   type DiskSource,
-  type Extent,
   type ImageFile,
   type OpenImage,
   type ParentReference,
@@ -33,7 +32,7 @@ export async function openVhd(file: ImageFile, { parent }: ReadOptions = {}): Pr
       disk: diskSource(
         footer.size,
         (into, offset) => file.read(into, offset),
-        (signal) => clippedExtents(file, footer.size, signal),
+        (signal) => clipExtents(file.extents(signal), footer.size),
       ),
       facts: { subformat: 'fixed', ...footerFacts(footer) },
       linkId: footer.uniqueId,
@@ -90,7 +89,7 @@ function flattenedDisk(map: BlockMap): DiskSource {
     (signal) =>
       parent === undefined
         ? dynamicExtents(map, signal)
-        : unionExtents(dynamicExtents(map, signal), clippedExtents(parent, size, signal)),
+        : unionExtents(dynamicExtents(map, signal), clipExtents(parent.extents(signal), size)),
   );
 }
 
@@ -107,11 +106,4 @@ function diskSource(size: number, read: DiskSource['read'], extents: DiskSource[
     // The file is borrowed, so there is nothing to release.
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
-}
-
-async function* clippedExtents(file: ByteSource, size: number, signal?: AbortSignal): AsyncGenerator<Extent> {
-  for await (const { offset, length } of file.extents(signal)) {
-    if (offset >= size) return;
-    yield { offset, length: Math.min(length, size - offset) };
-  }
 }

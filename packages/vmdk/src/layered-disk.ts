@@ -1,4 +1,4 @@
-import { type DiskSource, type Extent, readPadded, unionExtents } from '@polyvisor/core';
+import { clipExtents, type DiskSource, type Extent, readPadded, unionExtents } from '@polyvisor/core';
 import type { Layer } from './layer.js';
 
 /** A layer and where it begins on the disk, in bytes. */
@@ -31,7 +31,7 @@ export function layeredDisk(
   return {
     size,
     extents: (signal) =>
-      parent === undefined ? own(signal) : unionExtents(own(signal), clipped(parent, size, signal)),
+      parent === undefined ? own(signal) : unionExtents(own(signal), clipExtents(parent.extents(signal), size)),
     read: async (into, offset) => {
       if (offset < 0 || offset + into.length > size)
         throw new RangeError(`read of ${into.length} bytes at ${offset}, the disk has ${size}`);
@@ -61,11 +61,4 @@ function segmentAt(segments: readonly Segment[], offset: number): number {
     else high = middle - 1;
   }
   return low;
-}
-
-async function* clipped(disk: DiskSource, size: number, signal?: AbortSignal): AsyncGenerator<Extent> {
-  for await (const { offset, length } of disk.extents(signal)) {
-    if (offset >= size) return;
-    yield { offset, length: Math.min(length, size - offset) };
-  }
 }

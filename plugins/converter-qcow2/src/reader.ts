@@ -1,4 +1,5 @@
 import {
+  clipExtents,
   type Detection,
   type DiskSource,
   expectParent,
@@ -56,18 +57,11 @@ async function openDisk(file: ImageFile, header: Header, parent: DiskSource | un
     size: header.size,
     extents: (signal) => {
       const own = dataExtents(map, header.size, signal);
-      return parent === undefined ? own : unionExtents(own, clipped(parent.extents(signal), header.size));
+      return parent === undefined ? own : unionExtents(own, clipExtents(parent.extents(signal), header.size));
     },
     read: (into, offset) => readGuest({ file, map, compressed, parent, size: header.size }, into, offset),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
-}
-
-async function* clipped(extents: AsyncIterable<Extent>, size: number): AsyncGenerator<Extent> {
-  for await (const { offset, length } of extents) {
-    if (offset >= size) return;
-    yield { offset, length: Math.min(length, size - offset) };
-  }
 }
 
 async function* dataExtents(map: ClusterMap, size: number, signal?: AbortSignal): AsyncGenerator<Extent> {

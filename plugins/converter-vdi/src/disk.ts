@@ -1,8 +1,15 @@
-import { type DiskSource, type Extent, type ImageFile, readPadded, unionExtents } from '@polyvisor/core';
+import {
+  clipExtents,
+  type DiskSource,
+  type Extent,
+  type ImageFile,
+  presence,
+  readPadded,
+  unionExtents,
+} from '@polyvisor/core';
 import type { Header } from './header.js';
 import { BLOCK_FREE, BLOCK_ZERO } from './layout.js';
 import { type BlockMap, blockMap, PAGE_ENTRIES } from './map.js';
-import { presence } from './presence.js';
 
 /** Reads of the file under way for one read of the disk. */
 const PARALLEL = 16;
@@ -28,7 +35,7 @@ export function vdiDisk(file: ImageFile, header: Header, parent?: DiskSource): D
     size,
     extents: (signal) => {
       const own = ownExtents(file, header, map, signal);
-      return parent === undefined ? own : unionExtents(own, clipped(parent.extents(signal), size));
+      return parent === undefined ? own : unionExtents(own, clipExtents(parent.extents(signal), size));
     },
     read: async (into, offset) => {
       if (offset < 0 || offset + into.length > size)
@@ -102,12 +109,5 @@ async function* ownExtents(
     if (current !== undefined) yield current;
   } finally {
     await holes.close();
-  }
-}
-
-async function* clipped(extents: AsyncIterable<Extent>, size: number): AsyncGenerator<Extent> {
-  for await (const { offset, length } of extents) {
-    if (offset >= size) return;
-    yield { offset, length: Math.min(length, size - offset) };
   }
 }

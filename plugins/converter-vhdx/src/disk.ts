@@ -1,4 +1,4 @@
-import { type DiskSource, type Extent, readPadded, unionExtents } from '@polyvisor/core';
+import { clipExtents, type DiskSource, type Extent, presence, readPadded, unionExtents } from '@polyvisor/core';
 import type { Bat } from './bat.js';
 import { PAYLOAD } from './layout.js';
 
@@ -9,7 +9,7 @@ export function vhdxDisk(bat: Bat, parent: DiskSource | undefined): DiskSource {
     size,
     extents: (signal) => {
       const own = ownExtents(bat, signal);
-      return parent === undefined ? own : unionExtents(own, clipped(parent.extents(signal), size));
+      return parent === undefined ? own : unionExtents(own, clipExtents(parent.extents(signal), size));
     },
     read: async (into, offset) => {
       if (offset < 0 || offset + into.length > size) {
@@ -76,42 +76,18 @@ async function readPartial(bat: Bat, parent: DiskSource, { into, offset, place }
   await Promise.all(reads);
 }
 
-/**
- * The stored payload blocks, without the holes that the file has inside of them. The file's own extents come in ascending
- * order and are read along with the BAT, so nothing is kept; a block that lies before its predecessor is given whole.
- */
+/** The stored payload blocks, without the holes that the file has inside of them. */
 async function* ownExtents(bat: Bat, signal?: AbortSignal): AsyncGenerator<Extent> {
-  const stored = bat.file.extents(signal)[Symbol.asyncIterator]();
+  const holes = presence(bat.file, signal);
   try {
-    let part = await stored.next();
-    let passed = 0;
     for await (const blocks of bat.storedBlocks(signal)) {
-      for (const { block, offset: data } of blocks) {
-        const offset = block * bat.disk.blockSize;
-        const end = data + bat.needed(block);
-        if (data < passed) {
-          yield { offset, length: end - data };
-          continue;
-        }
-        passed = end;
-        while (!part.done && part.value.offset + part.value.length <= data) part = await stored.next();
-        while (!part.done && part.value.offset < end) {
-          const from = Math.max(part.value.offset, data);
-          const to = Math.min(part.value.offset + part.value.length, end);
-          yield { offset: offset + from - data, length: to - from };
-          if (to === end) break; // the rest of this part may be in the next block
-          part = await stored.next();
-        }
+      for (const { block, offset: place } of blocks) {
+        const guest = block * bat.disk.blockSize;
+        for await (const { offset, length } of holes.within(place, place + bat.needed(block)))
+          yield { offset: guest + offset - place, length };
       }
     }
   } finally {
-    await stored.return?.();
-  }
-}
-
-async function* clipped(extents: AsyncIterable<Extent>, size: number): AsyncGenerator<Extent> {
-  for await (const { offset, length } of extents) {
-    if (offset >= size) return;
-    yield { offset, length: Math.min(length, size - offset) };
+    await holes.close();
   }
 }

@@ -1,4 +1,4 @@
-import type { ByteSource, Extent } from '@polyvisor/core';
+import type { ByteSource, Extent } from './disk.js';
 
 /** Tells which parts of a file hold data, for ranges asked about in ascending order. */
 export interface Presence {

@@ -106,7 +106,7 @@ function checkFormat(name: string, whole: string): string {
   throw mistake(
     whole,
     `"${name}" is no name of a format`,
-    'write format, format,format or format:option=value,option=value',
+    'write format, format,format or format:option=value,option=value; give --to again for each format with options',
   );
 }
 

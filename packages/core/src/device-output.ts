@@ -7,6 +7,7 @@ import { DefinitionError, EnvironmentError } from './errors.js';
 import { blockDeviceSize, deviceNumber, fileSource, windowOf } from './file.js';
 import { filledSink } from './filled-sink.js';
 import { ioError } from './io-error.js';
+import { writeAll } from './write-all.js';
 
 /** What is known of a block device before anything is written to it. */
 export interface DeviceFacts {
@@ -65,14 +66,7 @@ export async function openDevice(
       write: async (bytes, offset) => {
         if (offset + bytes.length > facts.size)
           throw tooSmall(path, facts.size, `${offset + bytes.length} bytes or more`);
-        for (let done = 0; done < bytes.length;) {
-          const { bytesWritten } = await handle
-            .write(bytes, done, bytes.length - done, offset + done)
-            .catch((error: unknown) => {
-              throw ioError(error, `cannot write ${bytes.length} bytes at offset ${offset} of ${path}`);
-            });
-          done += bytesWritten;
-        }
+        await writeAll(handle, bytes, offset, path);
       },
       end: (size) => {
         length = size;

@@ -6,9 +6,7 @@ import { DefinitionError } from './errors.js';
 import { filledSink } from './filled-sink.js';
 import { ioError } from './io-error.js';
 import { OWNER_TAG, ownerIsGone, ownerTag } from './owner.js';
-
-/** Larger writes into a fresh sparse file were up to eight times slower on ext4 (docs/performance.md). */
-const PIECE = 256 * 1024;
+import { writeAll } from './write-all.js';
 
 /** Whether an output keeps holes where nothing was written; `never` writes zeros there. */
 export type Sparse = 'auto' | 'never';
@@ -55,15 +53,7 @@ export async function createOutput(path: string, force: boolean, sparse: Sparse 
     }
   };
   const sink: DiskSink = {
-    write: async (bytes, offset) => {
-      for (let done = 0; done < bytes.length;) {
-        const piece = Math.min(PIECE, bytes.length - done);
-        const { bytesWritten } = await handle.write(bytes, done, piece, offset + done).catch((error: unknown) => {
-          throw ioError(error, `cannot write ${piece} bytes at offset ${offset + done} of ${path}`);
-        });
-        done += bytesWritten;
-      }
-    },
+    write: (bytes, offset) => writeAll(handle, bytes, offset, path),
     end: async (size) => {
       await handle.truncate(size).catch((error: unknown) => {
         throw ioError(error, `cannot give ${path} its length of ${size} bytes`);

@@ -8,6 +8,7 @@ import { openImageFile } from './file.js';
 import { ioError } from './io-error.js';
 import { commitOutputs, createOutput, syncDirectory } from './output.js';
 import type { Patch } from './repair.js';
+import { writeAll } from './write-all.js';
 
 /**
  * undo file = header, { record };  record = offset u64, old length u32, new length u32, old bytes, new bytes.
@@ -165,8 +166,7 @@ async function replay(path: string, half: 'old' | 'new'): Promise<void> {
     for await (const { offset, oldLength, entry } of records(undo, header)) {
       const from = half === 'old' ? RECORD_HEAD : RECORD_HEAD + oldLength;
       const bytes = entry.subarray(from, half === 'old' ? RECORD_HEAD + oldLength : entry.length);
-      for (let done = 0; done < bytes.length;)
-        done += (await handle.write(bytes, done, bytes.length - done, offset + done)).bytesWritten;
+      await writeAll(handle, bytes, offset, path);
     }
     if (half === 'old') await handle.truncate(header.sizeBefore);
     await handle.sync();

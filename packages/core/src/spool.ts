@@ -6,6 +6,7 @@ import type { ImageFile } from './disk.js';
 import { fileSource } from './file.js';
 import { ioError } from './io-error.js';
 import { ownerTag } from './owner.js';
+import { writeAll } from './write-all.js';
 
 /** Bytes gathered before they are looked at and written. */
 const CHUNK = 1024 * 1024;
@@ -35,6 +36,7 @@ export async function spool(
   { directory, path, signal, onGrowth }: SpoolOptions,
 ): Promise<ImageFile> {
   const handle = await openNameless(directory);
+  const name = `a temporary file in ${directory}`;
   try {
     let total = 0;
     let data = 0;
@@ -42,7 +44,7 @@ export async function spool(
     let filled = 0;
     const flush = async () => {
       for (const { start, end } of dataRuns(buffer.subarray(0, filled))) {
-        await writeAll(handle, buffer.subarray(start, end), total + start, directory);
+        await writeAll(handle, buffer.subarray(start, end), total + start, name);
         data += end - start;
       }
       total += filled;
@@ -77,17 +79,6 @@ async function openNameless(directory: string): Promise<FileHandle> {
     return handle;
   } catch (error) {
     throw ioError(error, `cannot make a temporary file in ${directory}`);
-  }
-}
-
-async function writeAll(handle: FileHandle, bytes: Uint8Array, offset: number, directory: string): Promise<void> {
-  for (let done = 0; done < bytes.length;) {
-    const { bytesWritten } = await handle
-      .write(bytes, done, bytes.length - done, offset + done)
-      .catch((error: unknown) => {
-        throw ioError(error, `cannot write ${bytes.length} bytes to a temporary file in ${directory}`);
-      });
-    done += bytesWritten;
   }
 }
 

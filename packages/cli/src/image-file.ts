@@ -1,6 +1,6 @@
-import { type DiskConverter, type DiskSource, type ImageFile, openImageFile } from '@polyvisor/core';
+import type { DiskConverter, DiskSource, ImageFile } from '@polyvisor/core';
 import { openImage } from './image.js';
-import { expander, isCompressed, locate, openExpanded, STDIN } from './image-input.js';
+import { expander, locate, openBytes, STDIN } from './image-input.js';
 import type { ImageOptions } from './image-options.js';
 import type { Session } from './session.js';
 
@@ -32,16 +32,8 @@ export async function recogniseFile(session: Session, path: string, options: Ima
     for (const one of owned.splice(0)) await one[Symbol.asyncDispose]();
   };
   try {
-    let file: ImageFile;
-    let standalone = false;
-    if (path === STDIN) {
-      file = own(await openExpanded(session, path, undefined, options));
-    } else {
-      file = own(await openImageFile(location));
-      standalone = options.expand === false || !(await isCompressed(file));
-      if (!standalone) file = own(await openExpanded(session, path, file, options));
-    }
-    const { converter, notes } = await host.recognise(file, [options.from].flat()[0]);
+    const { file, standalone } = await openBytes(session, path, options, own);
+    const { converter, notes } = await host.recognise(file, options.from?.[0]);
     return { path, location, file, standalone, converter, notes, [Symbol.asyncDispose]: dispose };
   } catch (error) {
     await dispose();
@@ -61,8 +53,8 @@ export async function openDisk(
   const further = (options.parent ?? []).length > 0 || options.disk !== undefined;
   if (!further || path === STDIN)
     return (await converter.open(file, { expand: expander(session, path, options) })).disk;
-  const from = [options.from].flat().filter((one) => one !== undefined);
-  const image = await openImage(session, path, { ...options, from: from.length > 0 ? from : [converter.id] });
+  const { from = [converter.id] } = options;
+  const image = await openImage(session, path, { ...options, from });
   return {
     size: image.disk.size,
     extents: (signal) => image.disk.extents(signal),

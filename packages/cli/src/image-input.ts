@@ -6,6 +6,7 @@ import {
   DefinitionError,
   expand,
   type ImageFile,
+  openImageFile,
   type ReadOptions,
   stage,
 } from '@polyvisor/core';
@@ -25,12 +26,31 @@ export function stdinTwice(): DefinitionError {
   return new DefinitionError('stdin-twice', 'standard input can be only one image', { hint: 'name files' });
 }
 
-export async function isCompressed(file: ImageFile): Promise<boolean> {
-  return (await compressionOfFile(file)) !== undefined;
+/** What an image consists of. */
+export interface ImageBytes {
+  readonly file: ImageFile;
+  /** Whether it is what lies at the path, neither expanded nor from a pipe. */
+  readonly standalone: boolean;
+}
+
+/**
+ * Opens the bytes of an image: a file or a device as it is, one that is compressed and standard input expanded. All that is opened
+ * is given to `own`, in the order of opening.
+ */
+export async function openBytes(
+  session: Session,
+  path: string,
+  options: Pick<ImageOptions, 'expand' | 'workDir'>,
+  own: <T extends AsyncDisposable>(resource: T) => T,
+): Promise<ImageBytes> {
+  if (path === STDIN) return { file: own(await openExpanded(session, path, undefined, options)), standalone: false };
+  const file = own(await openImageFile(locate(session, path)));
+  if (options.expand === false || (await compressionOfFile(file)) === undefined) return { file, standalone: true };
+  return { file: own(await openExpanded(session, path, file, options)), standalone: false };
 }
 
 /** Expands a file, or standard input without one, into a temporary file: formats need to seek. The caller disposes it. */
-export async function openExpanded(
+async function openExpanded(
   session: Session,
   path: string,
   file: ImageFile | undefined,

@@ -4,7 +4,7 @@ import { collect } from './program.js';
 /** How an image is opened: what `addImageOptions` parses. */
 export interface ImageOptions {
   /** Its format, then those of its parents; recognised where it is not given. */
-  readonly from?: string | readonly string[] | undefined;
+  readonly from?: readonly string[] | undefined;
   /** Paths of its parents, the nearest first. */
   readonly parent?: readonly string[] | undefined;
   /** Number or name of the disk, for images with several. */

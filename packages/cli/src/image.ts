@@ -5,12 +5,11 @@ import {
   type DiskSource,
   type ImageFacts,
   type ImageFile,
-  openImageFile,
   type OpenImage,
   type ParentImage,
 } from '@polyvisor/core';
 import type { ImageOptions } from './image-options.js';
-import { expander, isCompressed, locate, openExpanded, STDIN, stdinTwice } from './image-input.js';
+import { expander, locate, openBytes, STDIN, stdinTwice } from './image-input.js';
 import type { Session } from './session.js';
 
 /** An image opened through the converter of its format. */
@@ -35,9 +34,8 @@ const PARENTS = 64;
  * Opens an image: a file, a block device or standard input (`-`), which may be compressed, and the parents that the user
  * names. Its format is that of the options, or the one that its content shows.
  */
-export async function openImage(session: Session, path: string, options: ImageOptions | string = {}): Promise<Image> {
-  const { from, parent = [], ...rest } = typeof options === 'string' ? { from: options } : options;
-  const formats = typeof from === 'string' ? [from] : (from ?? []);
+export async function openImage(session: Session, path: string, options: ImageOptions): Promise<Image> {
+  const { from: formats = [], parent = [], ...rest } = options;
   const paths = [path, ...parent];
   refuseUnusable(paths, formats);
   const owned: AsyncDisposable[] = [];
@@ -61,7 +59,7 @@ export async function openImages(
   paths: readonly string[],
   options: ImageOptions,
 ): Promise<AsyncDisposable & { readonly images: readonly Image[] }> {
-  const { from, parent, disk, ...rest } = options;
+  const { from: formats = [], parent, disk, ...rest } = options;
   const [first, second] = paths;
   if (first !== undefined && second === undefined) {
     const image = await openImage(session, first, options);
@@ -72,14 +70,11 @@ export async function openImages(
       hint: 'convert each of them on its own first',
     });
   }
-  const formats = typeof from === 'string' ? [from] : (from ?? []);
   refuseUnusable(paths, formats);
   const images: Image[] = [];
   try {
     for (const [index, path] of paths.entries())
-      images.push(
-        await openImage(session, path, { ...rest, ...(formats[index] === undefined ? {} : { from: formats[index] }) }),
-      );
+      images.push(await openImage(session, path, { ...rest, from: formats.slice(index, index + 1) }));
   } catch (error) {
     await disposeAll(images);
     throw error;
@@ -112,15 +107,7 @@ async function openOne(
     owned.push(resource);
     return resource;
   };
-  let file: ImageFile;
-  let expanded = true;
-  if (path === STDIN) {
-    file = own(await openExpanded(session, path, undefined, choice));
-  } else {
-    file = own(await openImageFile(locate(session, path)));
-    expanded = choice.expand !== false && (await isCompressed(file));
-    if (expanded) file = own(await openExpanded(session, path, file, choice));
-  }
+  const { file, standalone } = await openBytes(session, path, choice, own);
   const converter = await host.detect(file, choice.from);
   refuseUnknownDisk(path, converter, choice.disk);
   const opened = await converter.open(file, {
@@ -141,7 +128,7 @@ async function openOne(
     opened,
     disk: opened.disk,
     facts: opened.facts,
-    standalone: !expanded && behind === undefined,
+    standalone: standalone && behind === undefined,
   };
 }
 

@@ -66,7 +66,10 @@ Examples:
         await undoRepair(locate(run, path));
         return run.answer({ command: 'repair', path, undone: true }, `${path} is as it was before the repair`);
       }
-      await using image = await recogniseFile(run, path, options);
+      await using image = await recogniseFile(run, path, {
+        ...options,
+        from: options.from === undefined ? undefined : [options.from],
+      });
       await repair(run, image, options);
     });
 };

@@ -6,12 +6,13 @@ import tseslint from 'typescript-eslint';
 const arrows = {
   'type:core': ['type:core'],
   'type:format': ['type:core', 'type:format'],
+  'type:machine': ['type:core', 'type:machine'],
   'type:definition': ['type:core', 'type:definition'],
   'type:engine': ['type:core', 'type:definition', 'type:engine'],
   'type:host': ['type:core', 'type:definition', 'type:engine'],
   'type:app': ['type:core', 'type:definition', 'type:engine', 'type:host'],
   'type:testkit': ['type:core'],
-  'type:plugin': ['type:core', 'type:format'],
+  'type:plugin': ['type:core', 'type:format', 'type:machine'],
   'type:tool': ['type:app', 'type:core', 'type:host', 'type:testkit', 'type:tool'],
 };
 

@@ -186,6 +186,8 @@ describe('build', () => {
       workRoot: join(root, 'work'),
       force: false,
       offline: false,
+      resume: false,
+      images: { open: () => Promise.reject(new Error('none')), write: () => Promise.reject(new Error('none')) },
       verify: true,
       epoch: 1_700_000_000,
       versions: { polyvisor: '0.1.0' },

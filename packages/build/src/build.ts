@@ -152,7 +152,7 @@ async function discard(workDir: string, { provisioner, signal }: BuildOptions): 
 }
 
 async function provision(
-  { options, cleanup }: Run,
+  { options, logDir, cleanup }: Run,
   workDir: string,
   seed: string,
   time: number,
@@ -169,6 +169,9 @@ async function provision(
       workDir: ownDir,
       cacheDir: resolve(options.cacheDir),
       offline: options.offline,
+      resume: options.resume,
+      logDir,
+      images: options.images,
       emit,
       signal,
     }),

@@ -1,4 +1,4 @@
-import type { Artifact, BootReport, Booter, DiskConverter, Emit, Firmware, Provisioner } from '@polyvisor/core';
+import type { Artifact, BootReport, Booter, DiskConverter, Emit, Firmware, Images, Provisioner } from '@polyvisor/core';
 import type { Definition } from '@polyvisor/definition';
 import type { Observe } from './build-log.js';
 
@@ -47,6 +47,10 @@ export interface BuildOptions {
   readonly force: boolean;
   /** Use only what the cache has. */
   readonly offline: boolean;
+  /** Go on from the last stage that an earlier build with equal inputs finished. */
+  readonly resume: boolean;
+  /** Every format of the loaded plugins, for provisioners that start from an image. */
+  readonly images: Images;
   /** Read every artefact back and compare it with the disk. */
   readonly verify: boolean;
   /** `SOURCE_DATE_EPOCH`, in seconds: makes the build reproducible. */

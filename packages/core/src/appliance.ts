@@ -3,6 +3,8 @@
  * Plain data; variables are substituted, paths are absolute, sizes are bytes and durations milliseconds.
  */
 
+import type { Source } from './source.js';
+
 export type Architecture = 'x86_64' | 'arm64';
 export type Firmware = 'bios' | 'uefi';
 
@@ -26,7 +28,8 @@ export interface ApplianceFacts {
 export interface Appliance extends ApplianceFacts {
   readonly hostname: string;
   readonly disk: DiskLayout;
-  readonly source: PackageSource;
+  /** What to start from. */
+  readonly source: Source;
   readonly packages: readonly string[];
   /** Added to the kernel's command line, after the consoles of every target. */
   readonly kernelArguments: readonly string[];
@@ -54,18 +57,6 @@ export interface Partition {
   readonly mount?: string;
   /** In bytes; absent for the one partition that takes the rest. */
   readonly size?: number;
-}
-
-/** Where a system made of packages comes from. */
-export interface PackageSource {
-  readonly kind: 'packages';
-  readonly distribution: string;
-  readonly suite: string;
-  /** Base address of the archive; absent: what this machine's own apt uses. */
-  readonly mirror?: string;
-  readonly components: readonly string[];
-  /** Keyring file that signs the archive; absent: the machine's own trusted keys. */
-  readonly keyring?: string;
 }
 
 export interface FileToCopy {

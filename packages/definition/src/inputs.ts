@@ -45,7 +45,7 @@ export async function definitionInputs(definition: Definition, signal?: AbortSig
       scripts: appliance.scripts.map((script) => ({ ...script, path: nameOf(script.path, definition.folder) })),
       source: {
         ...appliance.source,
-        ...(appliance.source.keyring === undefined
+        ...(appliance.source.kind !== 'packages' || appliance.source.keyring === undefined
           ? {}
           : { keyring: nameOf(appliance.source.keyring, definition.folder) }),
       },

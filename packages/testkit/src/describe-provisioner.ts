@@ -5,6 +5,7 @@ import {
   type Appliance,
   createIdentity,
   errorKind,
+  type Images,
   type PluginContext,
   type ProvisionJob,
   type Provisioner,
@@ -34,7 +35,7 @@ export function describeProvisioner(
     beforeEach(async () => {
       directory = await mkdtemp(join(tmpdir(), 'polyvisor-test-'));
       path = join(directory, 'bin');
-      for (const name of ['bin', 'work', 'cache']) await mkdir(join(directory, name));
+      for (const name of ['bin', 'work', 'cache', 'logs']) await mkdir(join(directory, name));
     });
     afterEach(() => rm(directory, { recursive: true, force: true }));
 
@@ -46,6 +47,9 @@ export function describeProvisioner(
       workDir: join(directory, 'work'),
       cacheDir: join(directory, 'cache'),
       offline: false,
+      resume: false,
+      logDir: join(directory, 'logs'),
+      images: noImages,
       emit: () => undefined,
       signal: new AbortController().signal,
       ...changes,
@@ -143,6 +147,12 @@ export function describeProvisioner(
     }, 120_000);
   });
 }
+
+/** For jobs that start from nothing. */
+const noImages: Images = {
+  open: (path) => Promise.reject(new Error(`this job reads no images, and wants to open ${path}`)),
+  write: (_disk, format) => Promise.reject(new Error(`this job writes no images, and wants to write ${format}`)),
+};
 
 /** A small appliance, for jobs that need one. */
 export const sampleAppliance: Appliance = {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { BUS_NAMES, machineArguments, probeArguments, type MachineDescription } from './arguments.js';
+import { BUS_NAMES, machineArguments, type MachineDescription } from './arguments.js';
 
 const machine: MachineDescription = {
   node: { driver: 'qcow2', file: { driver: 'file', filename: '/tmp/a,b.qcow2' } },
@@ -47,13 +47,5 @@ describe('machineArguments', () => {
   it('translates on several threads where there is no acceleration', () => {
     expect(after(machineArguments(machine), '-accel')).toEqual(['tcg,thread=multi']);
     expect(after(machineArguments({ ...machine, accelerator: 'kvm' }), '-cpu')).toEqual(['host']);
-  });
-});
-
-describe('probeArguments', () => {
-  it('tries the accelerator alone, with the processor that is used later', () => {
-    const args = probeArguments('kvm', '/x');
-    expect(after(args, '-accel')).toEqual(['kvm']);
-    expect(after(args, '-cpu')).toEqual(after(machineArguments({ ...machine, accelerator: 'kvm' }), '-cpu'));
   });
 });

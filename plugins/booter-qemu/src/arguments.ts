@@ -1,4 +1,5 @@
 import type { BlockNode, Firmware } from '@polyvisor/core';
+import { type Accelerator, escapeCommas, processor, uefiArguments, type UefiFiles } from '@polyvisor/qemu';
 
 /** Kinds of disk controller, the default first. Each is a list of `-device` options that ends with the disk itself. */
 const BUSES = {
@@ -14,14 +15,6 @@ const BUSES = {
 export type Bus = keyof typeof BUSES;
 
 export const BUS_NAMES = Object.keys(BUSES) as readonly Bus[];
-
-export type Accelerator = 'kvm' | 'tcg';
-
-/** Firmware files of a UEFI machine. `variables` is a copy that the guest may write to. */
-export interface UefiFiles {
-  readonly code: string;
-  readonly variables: string;
-}
 
 export interface MachineDescription {
   readonly node: BlockNode;
@@ -68,39 +61,4 @@ export function machineArguments(machine: MachineDescription): string[] {
     ...['-chardev', `socket,id=qmp,path=${escapeCommas(machine.qmpSocket)},server=on,wait=off`],
     ...['-mon', 'chardev=qmp,mode=control'],
   ];
-}
-
-/** A guest that ends by itself at once, to try an accelerator with. `image` is a raw disk with a boot sector. */
-export function probeArguments(accelerator: Accelerator, image: string): string[] {
-  return [
-    '-nodefaults',
-    '-no-user-config',
-    ...['-display', 'none'],
-    ...['-machine', 'pc'],
-    ...['-accel', accelerator],
-    // The same processor as later: there are machines where it is just this one that KVM cannot make.
-    ...['-cpu', processor(accelerator)],
-    ...['-m', '32M'],
-    ...['-device', 'isa-debug-exit,iobase=0xf4,iosize=1'],
-    ...['-drive', `if=none,id=disk,snapshot=on,format=raw,file=${escapeCommas(image)}`],
-    ...['-device', 'virtio-blk-pci,drive=disk'],
-  ];
-}
-
-/** Newest distributions want a newer processor than QEMU's default; these two have all that there is to have. */
-function processor(accelerator: Accelerator): string {
-  return accelerator === 'kvm' ? 'host' : 'max';
-}
-
-function uefiArguments(uefi: UefiFiles | undefined): string[] {
-  if (uefi === undefined) return [];
-  return [
-    ...['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${escapeCommas(uefi.code)}`],
-    ...['-drive', `if=pflash,unit=1,format=raw,file=${escapeCommas(uefi.variables)}`],
-  ];
-}
-
-/** In QEMU's option lists a comma inside a value is written twice. */
-function escapeCommas(value: string): string {
-  return value.replaceAll(',', ',,');
 }

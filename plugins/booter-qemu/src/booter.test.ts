@@ -16,7 +16,7 @@ import {
 } from '@polyvisor/core';
 import { available, judgeWith } from '@polyvisor/testkit';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { bootSector, type BootSectorEnd } from './boot-sector.js';
+import { bootSector, type BootSectorEnd } from '@polyvisor/qemu';
 import { createQemuBooter } from './booter.js';
 
 // Without QEMU nothing here can be true; where CI is set this throws, elsewhere the tests are left out by name.

@@ -7,9 +7,8 @@ import {
   type PluginContext,
   type Probe,
 } from '@polyvisor/core';
-import { probeAcceleration, QEMU, type Acceleration } from './acceleration.js';
+import { type Acceleration, findUefi, prepareUefi, probeAcceleration, QEMU } from '@polyvisor/qemu';
 import { BUS_NAMES, machineArguments, type Bus } from './arguments.js';
-import { findUefi, prepareUefi } from './firmware.js';
 import { Machine, RESTARTS_ALLOWED, type Outcome } from './machine.js';
 
 /** How much longer a guest takes without hardware acceleration, at most. */

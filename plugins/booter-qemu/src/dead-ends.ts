@@ -1,4 +1,4 @@
-import type { ConsoleText } from './console.js';
+import type { ConsoleText } from '@polyvisor/machine';
 
 /** What a guest prints when it will never reach its login prompt. Seen early, these spare the whole time limit. */
 const DEAD_ENDS: readonly (readonly [pattern: RegExp, meaning: string])[] = [

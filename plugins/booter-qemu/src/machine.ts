@@ -3,11 +3,9 @@ import { open, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import type { PluginContext, RunningCommand } from '@polyvisor/core';
-import { QEMU } from './acceleration.js';
-import { ConsoleText } from './console.js';
+import { ConsoleText } from '@polyvisor/machine';
+import { ppmToPng, QEMU, QmpClient, type QmpEvent } from '@polyvisor/qemu';
 import { findDeadEnd } from './dead-ends.js';
-import { QmpClient, type QmpEvent } from './qmp.js';
-import { ppmToPng } from './screenshot.js';
 
 /** How a boot ended. */
 export type Outcome =

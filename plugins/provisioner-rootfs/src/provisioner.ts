@@ -5,6 +5,7 @@ import {
   DefinitionError,
   EnvironmentError,
   openImageFile,
+  type PackageSource,
   type PluginContext,
   type ProvisionedDisk,
   type Provisioner,
@@ -85,18 +86,19 @@ class Build {
   readonly #context: PluginContext;
   readonly #job: ProvisionJob;
   readonly #options: RootfsOptions;
+  readonly #source: PackageSource;
 
   constructor(context: PluginContext, job: ProvisionJob, options: RootfsOptions) {
     this.#context = context;
     this.#job = job;
     this.#options = options;
+    this.#source = packageSource(job.appliance);
   }
 
   async run(): Promise<ProvisionedDisk> {
     const { appliance, identity, workDir, signal, offline } = this.#job;
-    requireDebian(appliance);
     const layout = planLayout(appliance, identity);
-    const sources = archiveSources(appliance.source, await machineSources());
+    const sources = archiveSources(this.#source, await machineSources());
     const cache = await openCache(this.#job.cacheDir, sources);
     if (offline && !(await hasLists(cache))) throw notCached(sources);
     const found = await findIsolation(this.#context, signal);
@@ -165,7 +167,7 @@ class Build {
   /** From the cache where the very same packages were installed before, else by mmdebstrap. */
   async #install(sandbox: Sandbox, sources: readonly AptSource[], cache: PackageCache): Promise<void> {
     const { appliance, workDir, signal, offline, emit } = this.#job;
-    const { suite } = appliance.source;
+    const { suite } = this.#source;
     const packages = packagesOf(appliance);
     const kept: string[] = [];
     const waiting = (message: string) => emit({ type: 'waiting', stage: 'packages', message });
@@ -231,10 +233,10 @@ class Build {
 
   /** Takes out of the guest what only the build needed: settings, mounted cache, the address of the build's mirror. */
   async #forgetBuild(sandbox: Sandbox, sources: readonly AptSource[]): Promise<void> {
-    const { workDir, appliance } = this.#job;
+    const { workDir } = this.#job;
     const mirror = this.#options['guest-mirror'];
     const [before, after] = [join(workDir, 'sources.build'), join(workDir, 'sources.guest')];
-    const guestSources = mirror === 'build' ? sources : archiveSources({ ...appliance.source, mirror }, []);
+    const guestSources = mirror === 'build' ? sources : archiveSources({ ...this.#source, mirror }, []);
     await writeFile(before, `${sources.map(sourceLine).join('\n')}\n`);
     await writeFile(after, guestSourcesList(guestSources, GUEST_KEYRING).text);
     await sandbox.shell(
@@ -286,13 +288,23 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-function requireDebian({ architecture, source }: Appliance): void {
+/** Refuses what this provisioner cannot start from. */
+function packageSource({ architecture, source }: Appliance): PackageSource {
   if (architecture !== 'x86_64') {
     throw new DefinitionError(
       'architecture-unsupported',
       `the provisioner rootfs makes x86_64 systems, not ${architecture}`,
       {
         hint: 'set architecture: x86_64, or choose another provisioner',
+      },
+    );
+  }
+  if (source.kind !== 'packages') {
+    throw new DefinitionError(
+      'not-supported',
+      `the provisioner rootfs makes systems from packages, not from a ${source.kind}`,
+      {
+        hint: 'name packages as a source too, or choose another provisioner',
       },
     );
   }
@@ -303,6 +315,7 @@ function requireDebian({ architecture, source }: Appliance): void {
       { hint: 'set source.packages.distribution: debian, or choose another provisioner' },
     );
   }
+  return source;
 }
 
 async function provisioned(path: string, inventory: Readonly<Record<string, string>>): Promise<ProvisionedDisk> {

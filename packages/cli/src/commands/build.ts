@@ -10,6 +10,7 @@ import { firstUsable, nothingLoaded } from '../choose.js';
 import { openDefinition } from '../definition.js';
 import { formatDuration } from '../duration.js';
 import { type FormatArgument, parseFormatArgument } from '../format-argument.js';
+import { sessionImages } from '../images.js';
 import type { Io } from '../io.js';
 import { cacheDirectory, workRoot } from '../places.js';
 import { collect, type Configure } from '../program.js';
@@ -91,6 +92,8 @@ Examples:
         workRoot: options.workDir === undefined ? workRoot(io.env) : at(options.workDir),
         force: options.force === true,
         offline: options.offline === true,
+        resume: false,
+        images: sessionImages(run),
         verify: options.verify === true,
         epoch,
         versions: versionsOf(host),

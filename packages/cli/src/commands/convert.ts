@@ -1,7 +1,6 @@
 import { basename, extname } from 'node:path';
 import { Option } from '@commander-js/extra-typings';
 import {
-  type ApplianceFacts,
   type Artifact,
   convert,
   createIdentity,
@@ -14,16 +13,15 @@ import {
 } from '@polyvisor/core';
 import { artifactTable } from '../artifact-table.js';
 import { destinationOf, STDOUT } from '../destination.js';
+import { factsOf } from '../disk-facts.js';
 import { type FormatArgument, parseFormatArgument } from '../format-argument.js';
 import { type Image, openImages } from '../image.js';
 import { addImageOptions } from '../image-options.js';
 import { outputPaths, stemOf } from '../output-names.js';
 import { sizeChange, type SizeChange } from '../parse-option.js';
-import { firmwareOf, readPartitions } from '../partitions.js';
+import { readPartitions } from '../partitions.js';
 import type { Configure } from '../program.js';
 import { sourceDate } from '../source-date.js';
-
-const GIBIBYTE = 2 ** 30;
 
 export const configure: Configure = (command, session) => {
   addImageOptions(
@@ -163,19 +161,4 @@ function notesOnNames(targets: readonly Target[], all: readonly Target['converte
     const other = end === extension ? undefined : all.find((one) => one.extension === end);
     return other === undefined ? [] : [`${basename(path)} is ${id}, although ${end} is the name of ${other.id}`];
   });
-}
-
-/** What can be known of a machine from its disk alone; formats with a descriptor have options for the rest. */
-async function factsOf(name: string, disk: DiskSource): Promise<ApplianceFacts> {
-  return {
-    name,
-    version: '',
-    description: '',
-    architecture: 'x86_64',
-    firmware: await firmwareOf(disk),
-    cpus: 2,
-    memory: 2 * GIBIBYTE,
-    guest: 'other',
-    guestVersion: '',
-  };
 }

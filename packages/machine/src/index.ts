@@ -1,0 +1,3 @@
+export * from './console.js';
+export * from './key.js';
+export * from './machine.js';

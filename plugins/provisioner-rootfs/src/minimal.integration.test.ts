@@ -36,6 +36,8 @@ describe.skipIf(!probe.usable)(`a Debian system from packages${probe.usable ? ''
   });
   afterAll(() => rm(directory, { recursive: true, force: true }));
 
+  const unused = () => Promise.reject(new Error('a system of packages reads no images'));
+
   async function build(name: string, changes: Partial<ProvisionJob> = {}): Promise<void> {
     const workDir = join(directory, name);
     await mkdir(workDir);
@@ -47,6 +49,9 @@ describe.skipIf(!probe.usable)(`a Debian system from packages${probe.usable ? ''
       workDir,
       cacheDir: join(directory, 'cache'),
       offline: false,
+      resume: false,
+      logDir: directory,
+      images: { open: unused, write: unused },
       emit: () => undefined,
       signal: AbortSignal.timeout(LIMIT),
       ...changes,

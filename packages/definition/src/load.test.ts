@@ -506,8 +506,10 @@ describe('variables', () => {
   });
 
   it('set the mirror without being declared', async () => {
-    const mirror = async (source: string, options: LoadOptions = {}) =>
-      (await load(`name: a\nversion: 1\nsource: {packages: {suite: sid${source}}}\n`, options)).appliance.source.mirror;
+    const mirror = async (more: string, options: LoadOptions = {}) => {
+      const { appliance } = await load(`name: a\nversion: 1\nsource: {packages: {suite: sid${more}}}\n`, options);
+      return appliance.source.kind === 'packages' ? appliance.source.mirror : 'a source of another kind';
+    };
     expect(await mirror('')).toBeUndefined();
     expect(await mirror(', mirror: "${mirror}"')).toBeUndefined();
     expect(await mirror(', mirror: "http://a.example/"')).toBe('http://a.example');

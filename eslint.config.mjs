@@ -10,7 +10,7 @@ const arrows = {
   'type:definition': ['type:core', 'type:definition'],
   'type:engine': ['type:core', 'type:definition', 'type:engine'],
   'type:host': ['type:core', 'type:definition', 'type:engine'],
-  'type:app': ['type:core', 'type:definition', 'type:engine', 'type:host'],
+  'type:app': ['type:core', 'type:definition', 'type:engine', 'type:host', 'type:machine'],
   'type:testkit': ['type:core'],
   'type:plugin': ['type:core', 'type:format', 'type:machine'],
   'type:tool': ['type:app', 'type:core', 'type:host', 'type:testkit', 'type:tool'],

@@ -78,6 +78,8 @@ export interface Script {
   readonly environment: Readonly<Record<string, string>>;
   /** In milliseconds; the script and all it started are killed after that. */
   readonly timeout: number;
+  /** The guest restarts after it; the next step waits until it is back. Only where a guest runs that can restart. */
+  readonly reboot?: boolean;
 }
 
 export interface User {

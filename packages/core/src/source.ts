@@ -41,7 +41,10 @@ export interface DiskSourceImage {
 
 /** A file that is not part of the definition. Nothing reads it before its checksum was found right. */
 export interface ExternalFile {
-  /** Tried in this order: absolute paths of this machine, and `http:`, `https:` or `file:` addresses. */
+  /**
+   * Tried in this order: absolute paths of this machine, and `http:`, `https:` or `file:` addresses. Empty where nobody named
+   * one; then its source cannot be used.
+   */
   readonly locations: readonly string[];
   /** `sha256:` or `sha512:` and hexadecimal digits; `none` where somebody chose to check nothing. */
   readonly checksum: string;
@@ -72,7 +75,7 @@ export type InstallerMedium =
 export interface Typing {
   /** From power-on to the first key, in milliseconds. */
   readonly wait: number;
-  /** In keystroke notation (docs/keystrokes.md); may name build values, see `AnswerFile`. */
+  /** In keystroke notation (docs/keystrokes.md); may name build values, see `AnswerFile`. Empty: it starts by itself. */
   readonly command: readonly string[];
   /** Keyboard layout of the guest at that time, such as `us` or `de`. */
   readonly layout: string;
@@ -92,6 +95,18 @@ export interface Answers {
     readonly files: readonly AnswerFile[];
   };
 }
+
+/** Names that mean something in every template and command, and that no variable takes from them; see `AnswerFile`. */
+export const BUILD_VALUES = [
+  'answers',
+  'answers-host',
+  'answers-port',
+  'ssh-key',
+  'ssh-user',
+  'name',
+  'hostname',
+  'version',
+] as const;
 
 /**
  * A file for the guest. In a template `<%= name %>` becomes the value of one of `variables` or of a build value, which are

@@ -30,6 +30,19 @@ describe('ConsoleText', () => {
     expect(console.lineMatching(expression)).toBe('login:');
   });
 
+  it('finds a text again only behind where it ended, also when much was forgotten since', () => {
+    const console = new ConsoleText();
+    console.push(Buffer.from('first login: '));
+    const end = console.endOf('login:');
+    expect(end).toBe(12);
+    expect(console.endOf('login:', end)).toBeUndefined();
+    console.push(Buffer.from('x'.repeat(100_000)));
+    expect(console.endOf('login:', end)).toBeUndefined();
+    console.push(Buffer.from('log'));
+    console.push(Buffer.from('in:'));
+    expect(console.endOf('login:', end)).toBe(13 + 100_000 + 6);
+  });
+
   it('keeps a bounded part of what a guest writes without end, an escape that never ends included', () => {
     const console = new ConsoleText();
     console.push(Buffer.from('\x1b]0;'));

@@ -14,11 +14,18 @@ const UNFINISHED_ESCAPE = /\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b]*\x1b?|[ -/]
 // eslint-disable-next-line no-control-regex
 const CONTROLS = /[\x00-\x08\x0b-\x1f\x7f]/g;
 
+/** Text as a person would read it: without colours, cursor movements, carriage returns. */
+export function withoutControls(text: string): string {
+  return text.replace(ESCAPES, '').replace(CONTROLS, '');
+}
+
 /** The console as a person would read it: bytes in, text without colours, cursor movements and carriage returns out. */
 export class ConsoleText {
   readonly #decoder = new StringDecoder('utf8');
   #carry = '';
   #text = '';
+  /** Characters that were kept once and are not any more. */
+  #forgotten = 0;
 
   /** Takes the next bytes, wherever they were cut. Returns true when there is new text. */
   push(bytes: Buffer): boolean {
@@ -29,8 +36,10 @@ export class ConsoleText {
       this.#carry = unfinished[0];
       raw = raw.slice(0, unfinished.index);
     }
-    const text = raw.replace(ESCAPES, '').replace(CONTROLS, '');
-    this.#text = (this.#text + text).slice(-KEPT);
+    const text = withoutControls(raw);
+    const all = this.#text + text;
+    this.#text = all.slice(-KEPT);
+    this.#forgotten += all.length - this.#text.length;
     return text.length > 0;
   }
 
@@ -41,6 +50,15 @@ export class ConsoleText {
     const start = this.#text.lastIndexOf('\n', found.index) + 1;
     const end = this.#text.indexOf('\n', found.index + found[0].length);
     return this.#text.slice(start, end < 0 ? undefined : end).trim();
+  }
+
+  /**
+   * Where a text ends, in characters since the first one, or undefined when it was not seen. It is looked for from `from` on,
+   * an end that was found before, so that the same text can be waited for again.
+   */
+  endOf(text: string, from = 0): number | undefined {
+    const found = this.#text.indexOf(text, Math.max(0, from - this.#forgotten));
+    return found < 0 ? undefined : this.#forgotten + found + text.length;
   }
 
   /** The last lines that are not empty, oldest first. */

@@ -1,0 +1,2 @@
+export * from './extract-from-iso.js';
+export * from './seed-medium.js';

@@ -12,7 +12,7 @@ import {
   stage,
   makeDirectory,
 } from '@polyvisor/core';
-import { createWorkDirectory } from './work-directory.js';
+import { cleanWorkRoot, createWorkDirectory } from './work-directory.js';
 
 export interface BootImageOptions {
   readonly path: string;
@@ -60,7 +60,8 @@ export async function bootImage(options: BootImageOptions): Promise<BootReport> 
   }
   await using image = await openImageFile(path);
   const node = await converter.blockNode(image);
-  await using work = await createWorkDirectory(options.workRoot, emit);
+  await cleanWorkRoot(options.workRoot, emit, signal);
+  await using work = await createWorkDirectory(options.workRoot, { command: 'boot', subject: path });
   await makeDirectory(dirname(resolve(options.consoleLog)));
   // Awaited here, or the work directory would be gone before the guest is.
   return await stage(

@@ -8,18 +8,22 @@ import {
   defineConverter,
   DefinitionError,
   type DiskConverter,
+  type DiskSourceImage,
   EnvironmentError,
   type Event,
+  type FailureScene,
   GuestError,
   type Provisioner,
   type ProvisionJob,
   rawDisk,
+  type Source,
 } from '@polyvisor/core';
 import type { Definition } from '@polyvisor/definition';
 import { memoryDisk, sampleFacts } from '@polyvisor/testkit';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { build } from './build.js';
+import type { Answer, Leavings } from './failure.js';
 import type { BuildOptions } from './options.js';
 
 const MEBIBYTE = 2 ** 20;
@@ -93,6 +97,7 @@ describe('build', () => {
       file: path,
       folder: join(root, 'definition'),
       appliance: appliance(),
+      sources: [appliance().source],
       targets: [],
       provisioner: undefined,
       sealKeep: ['mail'],
@@ -121,6 +126,15 @@ describe('build', () => {
       scripts: [],
       users: [],
       secrets: [SECRET],
+    };
+  }
+
+  function diskSource(...locations: readonly string[]): DiskSourceImage {
+    return {
+      kind: 'disk',
+      image: { locations, checksum: 'none' },
+      answers: { http: [] },
+      access: { user: 'root', port: 22, timeout: 1000, become: 'none' },
     };
   }
 
@@ -435,6 +449,117 @@ describe('build', () => {
     });
   });
 
+  describe('of several sources', () => {
+    const several = (...sources: readonly Source[]): Definition => ({
+      ...definition,
+      sources,
+      appliance: { ...appliance(), source: sources[0] ?? appliance().source },
+      issueAt: (path, message) => ({ file: 'definition.yaml', line: Number(path[1] ?? 0) + 1, message }),
+    });
+    const both = { architectures: ['x86_64'], firmware: ['bios', 'uefi'], sources: ['disk', 'packages'] } as const;
+    const installer: Source = {
+      kind: 'installer',
+      medium: {
+        kind: 'netboot',
+        directory: '/usr/lib/debian-installer/images/0/none/text',
+        kernel: 'linux',
+        initrd: 'initrd.gz',
+        bootFiles: {},
+      },
+      start: 'auto',
+      kernelArguments: [],
+      typing: { wait: 1, command: [], layout: 'us' },
+      answers: { http: [] },
+      access: { user: 'root', port: 22, timeout: 1000, become: 'none' },
+      limits: { fetch: 1, install: 1 },
+    };
+    const said = () => events.flatMap((event) => (event.type === 'log' ? [event.message] : []));
+
+    it('takes the first that the provisioner can serve, and says why not those before', async () => {
+      const image = join(root, 'there.img');
+      await writeFile(image, 'x');
+      const jobs: ProvisionJob[] = [];
+      const estimated: string[] = [];
+      const provisioner = fakeProvisioner({
+        capabilities: both,
+        refusal: (source, own) => {
+          expect(own.source).toBe(source);
+          return source.kind === 'disk' && source.format === 'odd' ? 'it does not like odd disks' : undefined;
+        },
+        estimate: (own) => Promise.resolve(estimated.push(own.source.kind)),
+        during: (job) => void jobs.push(job),
+      });
+      const sources = [
+        installer,
+        diskSource(),
+        diskSource(join(root, 'missing.img'), root),
+        { ...diskSource(image), format: 'odd' },
+        diskSource(join(root, 'missing.img'), image),
+        appliance().source,
+      ];
+      await build(optionsFor({ definition: several(...sources), provisioner }));
+      expect(jobs[0]?.appliance.source).toBe(sources[4]);
+      expect(estimated).toEqual(['disk']);
+      expect(said().slice(0, 5)).toEqual([
+        'passed over the installer in /usr/lib/debian-installer/images/0/none/text: the provisioner fake starts from disk, packages, not from installer',
+        'passed over the disk an image without a location: no location is given for its image',
+        `passed over the disk missing.img: there is no ${root}/missing.img, ${root} is not a file`,
+        'passed over the disk there.img: it does not like odd disks',
+        'starting from the disk missing.img',
+      ]);
+      const manifest = await readFile(join(root, 'output', 'sample', 'manifest.json'), 'utf8');
+      expect(manifest).not.toContain(root);
+      expect(JSON.parse(manifest)).toMatchObject({
+        appliance: { source: { kind: 'disk', image: { checksum: 'none', locations: ['missing.img', 'there.img'] } } },
+        definition: { inputs: [{ path: 'definition.yaml' }, { path: 'there.img', size: 1 }].reverse() },
+      });
+    });
+
+    it('says what is wrong with each when none can be used', async () => {
+      const provisioner = fakeProvisioner({ capabilities: { ...both, sources: ['installer', 'disk'] } });
+      const error = await build(
+        optionsFor({ definition: several(appliance().source, installer, diskSource()), provisioner }),
+      ).catch((reason: unknown) => reason as DefinitionError);
+      expect(error).toMatchObject({
+        code: 'source-unusable',
+        issues: [
+          {
+            line: 1,
+            message: 'packages of debian bookworm: the provisioner fake starts from installer, disk, not from packages',
+          },
+          {
+            line: 2,
+            message:
+              'the installer in /usr/lib/debian-installer/images/0/none/text: linux and initrd.gz are not in /usr/lib/debian-installer/images/0/none/text; apt-get install debian-installer-0-netboot-none',
+          },
+          { line: 3, message: 'the disk an image without a location: no location is given for its image' },
+        ],
+      });
+    });
+
+    it('tells of each beside other problems, too', async () => {
+      const provisioner = fakeProvisioner({
+        probe: () => Promise.resolve({ usable: false, reason: 'no tool', hint: 'install it' }),
+      });
+      await expect(build(optionsFor({ definition: several(installer, diskSource()), provisioner }))).rejects.toThrow(
+        /start from none of the definition's sources\n.*\n {2}definition.yaml:1: the installer in .*\n {2}definition.yaml:2: the disk [^]*no tool/,
+      );
+    });
+
+    it('warns of what is fetched unchecked', async () => {
+      const provisioner = fakeProvisioner({ capabilities: both });
+      await build(optionsFor({ definition: several(diskSource('https://example.org/images/a.img?x=1')), provisioner }));
+      expect(said()).toEqual(['nothing checks the disk a.img: its checksum is "none"']);
+    });
+  });
+
+  it('hands on that it is to go on from an earlier build', async () => {
+    const jobs: ProvisionJob[] = [];
+    const provisioner = fakeProvisioner({ during: (job) => void jobs.push(job) });
+    await build(optionsFor({ provisioner, resume: true }));
+    expect(jobs[0]?.resume).toBe(true);
+  });
+
   describe('replaces an output', () => {
     it('only when forced', async () => {
       await build(optionsFor());
@@ -550,6 +675,76 @@ describe('build', () => {
       const kept = events.find((event) => event.type === 'log' && event.message.startsWith('kept'));
       expect(kept).toMatchObject({
         message: expect.stringContaining(join(root, 'work', (await list('work'))[0] ?? '')) as string,
+      });
+    });
+
+    it('with what the provisioner would have removed, while it is still there', async () => {
+      const provisioner = fakeProvisioner({
+        during: async (job) => {
+          const disk = join(job.workDir, 'disk.raw');
+          await writeFile(disk, 'half a system');
+          await job.onFailure?.(new Error('it failed'), { files: [disk, join(job.workDir, 'missing')] });
+          await rm(disk);
+          throw new GuestError('test', 'it failed');
+        },
+      });
+      await expect(build(optionsFor({ onError: 'keep', provisioner }))).rejects.toThrow('it failed');
+      const [work = ''] = await list('work');
+      expect(await readFile(join(root, 'work', work, 'kept', 'disk.raw'), 'utf8')).toBe('half a system');
+      expect(await list('work', work, 'kept')).toEqual(['disk.raw']);
+    });
+
+    describe('after a look', () => {
+      const login = ['ssh', '-p', '2222', 'root@127.0.0.1'];
+      const seen: string[] = [];
+      const withGuest = (scene: FailureScene) =>
+        fakeProvisioner({
+          during: async (job) => {
+            await job.onFailure?.(new Error('it failed'), scene);
+            seen.push('guest removed');
+            throw new GuestError('test', 'it failed');
+          },
+        });
+      const shell = (command: readonly string[]) => Promise.resolve(void seen.push(command.join(' ')));
+      beforeEach(() => void seen.splice(0));
+
+      it('shell logs in while the guest is there, and cleans up then', async () => {
+        const provisioner = withGuest({ login, files: [] });
+        await expect(build(optionsFor({ onError: 'shell', shell, provisioner }))).rejects.toThrow('it failed');
+        expect(seen).toEqual(['ssh -p 2222 root@127.0.0.1', 'guest removed']);
+        await expectNothingLeft();
+      });
+
+      it('shell says that there is no guest, where there is none', async () => {
+        await expect(
+          build(optionsFor({ onError: 'shell', shell, provisioner: withGuest({ files: [] }) })),
+        ).rejects.toThrow('it failed');
+        await expect(
+          build(optionsFor({ onError: 'shell', shell, booter: fakeBooter({ boot: failing('no boot') }) })),
+        ).rejects.toThrow('no boot');
+        expect(seen).toEqual(['guest removed']);
+        expect(JSON.stringify(events).match(/so there is no shell/g)).toHaveLength(2);
+        await expectNothingLeft();
+      });
+
+      it('ask comes again after a shell, and only once for one failure', async () => {
+        const answers: Answer[] = ['shell', 'shell', 'keep'];
+        const ask = (_error: unknown, leavings: Leavings) => {
+          seen.push(`asked ${leavings.login?.[0]}`);
+          return Promise.resolve(answers.shift() ?? 'cleanup');
+        };
+        const provisioner = withGuest({ login, files: [] });
+        await expect(build(optionsFor({ onError: 'ask', ask, shell, provisioner }))).rejects.toThrow('it failed');
+        const command = 'ssh -p 2222 root@127.0.0.1';
+        expect(seen).toEqual(['asked ssh', command, 'asked ssh', command, 'asked ssh', 'guest removed']);
+        expect(await list('work')).toHaveLength(1);
+      });
+
+      it('cleanup is not told of a scene', async () => {
+        let told: unknown;
+        const provisioner = fakeProvisioner({ during: (job) => void (told = job.onFailure) });
+        await build(optionsFor({ provisioner }));
+        expect(told).toBeUndefined();
       });
     });
 

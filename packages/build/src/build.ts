@@ -5,17 +5,22 @@ import {
   type Artifact,
   convert,
   createIdentity,
+  type Emit,
+  type FailureScene,
   ioError,
   ownerTag,
   type ProvisionedDisk,
   seedOf,
+  type Source,
   stage,
   makeDirectory,
 } from '@polyvisor/core';
-import { createRedactor, definitionInputs } from '@polyvisor/definition';
+import { createRedactor, definitionInputs, sourceImage } from '@polyvisor/definition';
 import { checkBoots } from './boot-check.js';
 import { BuildLog } from './build-log.js';
+import type { PassedOver } from './choose-source.js';
 import { CleanupStack } from './cleanup.js';
+import { FailureHandler } from './failure.js';
 import { buildReport, checksums, filesOf, manifest } from './manifest.js';
 import { applianceStem, artifactNames } from './names.js';
 import type { BootResult, BuildOptions, BuildResult } from './options.js';
@@ -23,7 +28,9 @@ import { createOutputDirectory, MANIFEST_NAME, mendOutputs, type OutputDirectory
 import { type Preflight, preflight } from './preflight.js';
 import { sealScript } from './seal/script.js';
 import { findStale, removeStale } from './stale.js';
+import { sourceText } from './source-text.js';
 import { cleanWorkRoot, createWorkDirectory, type WorkDirectory } from './work-directory.js';
+import { provisionDirectory } from './work-state.js';
 
 /**
  * Makes an appliance: build = preflight, provision (which seals), export, boot check, manifest, commit.
@@ -37,7 +44,9 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
   const redact = createRedactor(definition.appliance.secrets);
   signal.throwIfAborted();
   // What killed runs left takes space, and may even be the output that the preflight looks for.
-  await cleanWorkRoot(options.workRoot, options.emit, (path) => discard(path, options));
+  const { provisioner } = options;
+  const find = (id: string) => (id === provisioner.id ? provisioner : options.provisioners?.(id));
+  await cleanWorkRoot(options.workRoot, options.emit, signal, find);
   await mendOutputs(options.outputDir);
   // Before the log, which is the first thing that is written anywhere.
   const found = await stage(options.emit, 'preflight', 'checking the definition and this machine', () =>
@@ -46,7 +55,19 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
   await using cleanup = new CleanupStack();
   const logDir = await createLogDirectory(options.cacheDir, stem);
   const log = cleanup.use(await BuildLog.create(join(logDir, 'build.log'), redact, options.emit, options.observe));
-  const run: Run = { options: { ...options, emit: log.emit }, found, stem, redact, log, logDir, cleanup };
+  const failure = new FailureHandler(options, log.emit);
+  // From here on there is only the source that was chosen.
+  const chosen = { ...definition, appliance: { ...definition.appliance, source: found.source } };
+  const run: Run = {
+    options: { ...options, definition: chosen, emit: log.emit },
+    found,
+    stem,
+    redact,
+    log,
+    logDir,
+    failure,
+    cleanup,
+  };
   try {
     const result = await make(run);
     await rm(logDir, { recursive: true, force: true });
@@ -71,6 +92,7 @@ interface Run {
   readonly redact: (text: string) => string;
   readonly log: BuildLog;
   readonly logDir: string;
+  readonly failure: FailureHandler;
   readonly cleanup: CleanupStack;
   work?: WorkDirectory;
   output?: OutputDirectory;
@@ -80,10 +102,17 @@ async function make(run: Run): Promise<BuildResult> {
   const { options, found, redact, log, cleanup } = run;
   const { definition, emit, signal } = options;
   const started = new Date();
+  tellSource(definition.sources.length, found, emit);
   if (found.bootSkipped !== undefined)
     emit({ type: 'log', level: 'warn', scope: 'build', message: `nothing will be booted: ${found.bootSkipped}` });
 
-  const work = (run.work = cleanup.use(await createWorkDirectory(options.workRoot, emit)));
+  const work = (run.work = cleanup.use(
+    await createWorkDirectory(options.workRoot, {
+      command: 'build',
+      provisioner: options.provisioner.id,
+      subject: definition.path,
+    }),
+  ));
   const output = (run.output = cleanup.use(await createOutputDirectory(options.outputDir, options.force)));
   const inputs = await definitionInputs(definition, signal);
   const time = options.epoch ?? Math.floor(started.getTime() / 1000);
@@ -142,17 +171,22 @@ async function make(run: Run): Promise<BuildResult> {
   return { directory: output.path, artifacts: finals, boots, bootSkipped: found.bootSkipped };
 }
 
-/** The provisioner's part of a work directory. */
-function provisionDirectory(workDir: string): string {
-  return join(workDir, 'provision');
-}
-
-async function discard(workDir: string, { provisioner, signal }: BuildOptions): Promise<void> {
-  await provisioner.discard?.(provisionDirectory(workDir), signal);
+/** Says what the disk is made from where there was a choice, and why it is not what the definition would rather have. */
+function tellSource(
+  count: number,
+  { source, passedOver }: { readonly source: Source; readonly passedOver: readonly PassedOver[] },
+  emit: Emit,
+): void {
+  const tell = (level: 'info' | 'warn', message: string) => emit({ type: 'log', level, scope: 'build', message });
+  for (const { source: other, reason } of passedOver) tell('info', `passed over ${sourceText(other)}: ${reason}`);
+  if (count > 1) tell('info', `starting from ${sourceText(source)}`);
+  const image = sourceImage(source);
+  if (image?.checksum === 'none' && image.locations.some((location) => /^https?:/i.test(location)))
+    tell('warn', `nothing checks ${sourceText(source)}: its checksum is "none"`);
 }
 
 async function provision(
-  { options, logDir, cleanup }: Run,
+  { options, logDir, failure, cleanup }: Run,
   workDir: string,
   seed: string,
   time: number,
@@ -172,6 +206,9 @@ async function provision(
       resume: options.resume,
       logDir,
       images: options.images,
+      ...(failure.wantsScene
+        ? { onFailure: (error: unknown, scene: FailureScene) => failure.atScene(error, scene, workDir) }
+        : {}),
       emit,
       signal,
     }),
@@ -222,18 +259,17 @@ async function bootCheck(
 }
 
 /** Leaves the temporary directories where they are when that is wished, and says where. */
-async function offerToKeep({ options, log, work, output }: Run, error: unknown): Promise<void> {
+async function offerToKeep({ options, failure, log, work, output }: Run, error: unknown): Promise<void> {
   const places = [work, output].filter((place) => place !== undefined);
   if (places.length === 0 || options.onError === 'cleanup') return;
   const paths = [work?.path, output?.partPath].filter((path) => path !== undefined);
-  const answer = options.onError === 'keep' ? 'keep' : ((await options.ask?.(error, paths)) ?? 'cleanup');
-  if (answer !== 'keep') return;
+  if ((await failure.decide(error, { places: paths })) !== 'keep') return;
   for (const place of places) await place.keep();
   log.emit({
     type: 'log',
     level: 'warn',
     scope: 'build',
-    message: `kept for you to look at, and to remove: ${paths.join(' and ')}`,
+    message: `kept for you to look at: ${paths.join(' and ')}; \`polyvisor clean --kept\` removes it`,
   });
 }
 

@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import type { Artifact, ArtifactFile, ProvisionedDisk } from '@polyvisor/core';
 import type { DefinitionInputs } from '@polyvisor/definition';
+import { manifestSource } from './manifest-source.js';
 import type { BootResult, BuildOptions } from './options.js';
 
 /** Changes when a reader of the manifest would have to change. */
@@ -40,7 +41,7 @@ export function manifest(
         cpus,
         memory,
         disk,
-        source,
+        source: manifestSource(source),
       },
       sourceDateEpoch: options.epoch ?? null,
       seed,

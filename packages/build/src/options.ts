@@ -1,6 +1,8 @@
 import type { Artifact, BootReport, Booter, DiskConverter, Emit, Firmware, Images, Provisioner } from '@polyvisor/core';
 import type { Definition } from '@polyvisor/definition';
 import type { Observe } from './build-log.js';
+import type { FindProvisioner } from './discard.js';
+import type { Answer, Leavings } from './failure.js';
 
 /** One format to export. */
 export interface BuildTarget {
@@ -25,12 +27,14 @@ export interface BootSettings {
   readonly timeout?: number | undefined;
 }
 
-/** What happens to the temporary files of a build that fails. A cancelled build always cleans up. */
-export type OnError = 'cleanup' | 'keep' | 'ask';
+/** What happens to the temporary files of a build that fails; `shell`: after a login to the guest. A cancelled build always cleans up. */
+export type OnError = 'cleanup' | 'keep' | 'ask' | 'shell';
 
 export interface BuildOptions {
   readonly definition: Definition;
   readonly provisioner: Provisioner;
+  /** Finds others, for what killed runs left; default: only `provisioner` is known. */
+  readonly provisioners?: FindProvisioner | undefined;
   /** As the user gave them. */
   readonly provisionerOptions: unknown;
   /** At least one. */
@@ -58,8 +62,10 @@ export interface BuildOptions {
   /** Names and versions of the programs that take part, for the manifest: polyvisor, its plugins. */
   readonly versions: Readonly<Record<string, string>>;
   readonly onError: OnError;
-  /** Required for `ask`. `places` are the directories that would be kept. */
-  readonly ask?: ((error: unknown, places: readonly string[]) => Promise<'cleanup' | 'keep'>) | undefined;
+  /** Required for `ask`. After `shell` it is asked again. */
+  readonly ask?: ((error: unknown, leavings: Leavings) => Promise<Answer>) | undefined;
+  /** Required for `ask` and `shell`: runs a command that logs in to the guest, at the person's terminal, to its end. */
+  readonly shell?: ((login: readonly string[]) => Promise<void>) | undefined;
   readonly emit: Emit;
   /**
    * Lets the build's log hear what others say during the run, foremost the log lines of plugins, which do not come through the

@@ -1,7 +1,8 @@
 import { access, constants, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { assertFits, DefinitionError, EnvironmentError, parseOptions, type Probe } from '@polyvisor/core';
+import { assertFits, DefinitionError, EnvironmentError, parseOptions, type Probe, type Source } from '@polyvisor/core';
 import { planBootMode } from './boot-plan.js';
+import { chooseSource, noSource, type PassedOver } from './choose-source.js';
 import type { BootCheckMode, BuildOptions } from './options.js';
 import { checkOutputDirectory } from './output-directory.js';
 import { Problems } from './problems.js';
@@ -9,6 +10,9 @@ import { checkSpace, type SpaceNeed } from './space.js';
 
 /** What the preflight found out. */
 export interface Preflight {
+  /** What the disk is made from. */
+  readonly source: Source;
+  readonly passedOver: readonly PassedOver[];
   /** Versions of what the provisioner and the booter use, by their ids. */
   readonly versions: Readonly<Record<string, string>>;
   readonly bootMode: BootCheckMode;
@@ -41,6 +45,8 @@ export async function preflight(options: BuildOptions): Promise<Preflight> {
     parseOptions(`--provisioner ${provisioner.id}`, provisioner.options, options.provisionerOptions),
   );
   for (const problem of unsupported(options)) problems.add(problem);
+  const { chosen, passedOver } = await chooseSource(definition.sources, provisioner, appliance);
+  if (chosen === undefined) problems.add(noSource(definition, provisioner.id, passedOver));
   const outputDir = resolve(options.outputDir);
   await problems.collect(() => checkOutputDirectory(outputDir, options.force));
   for (const directory of [dirname(outputDir), options.workRoot, options.cacheDir]) {
@@ -54,7 +60,9 @@ export async function preflight(options: BuildOptions): Promise<Preflight> {
     provisioner.id,
   );
   if (usable !== undefined) problems.add(usable);
-  const estimate = await problems.collect(() => provisioner.estimate(appliance));
+  const source = chosen?.source ?? appliance.source;
+  const estimate =
+    chosen === undefined ? undefined : await problems.collect(() => provisioner.estimate({ ...appliance, source }));
   if (estimate !== undefined)
     for (const problem of await checkSpace(spaceNeeds(options, estimate))) problems.add(problem);
 
@@ -63,11 +71,11 @@ export async function preflight(options: BuildOptions): Promise<Preflight> {
   if (boot.problem !== undefined) problems.add(boot.problem);
   signal.throwIfAborted();
   problems.throwIfAny();
-  return { versions, bootMode: boot.mode, bootSkipped: boot.skipped };
+  return { source, passedOver, versions, bootMode: boot.mode, bootSkipped: boot.skipped };
 }
 
 function unsupported({ definition: { appliance, file }, provisioner }: BuildOptions): DefinitionError[] {
-  const { architectures, firmware, sources } = provisioner.capabilities;
+  const { architectures, firmware } = provisioner.capabilities;
   const wrong = (what: string, known: readonly string[]) =>
     new DefinitionError('not-supported', `${file}: the provisioner ${provisioner.id} cannot make ${what}`, {
       hint: `it can: ${known.join(', ')}; choose another provisioner with --provisioner, \`polyvisor plugins\` lists them`,
@@ -79,7 +87,6 @@ function unsupported({ definition: { appliance, file }, provisioner }: BuildOpti
     ...appliance.firmware
       .filter((kind) => !firmware.includes(kind))
       .map((kind) => wrong(`a disk that boots under ${kind}`, firmware)),
-    ...(sources.includes(appliance.source.kind) ? [] : [wrong(`a disk from ${appliance.source.kind}`, sources)]),
   ];
 }
 

@@ -32,8 +32,10 @@ export class Problems {
     if (this.#found.every((problem) => errorKind(problem) === 'definition')) {
       throw new DefinitionError('preflight-failed', message, { issues: this.#found.flatMap(issuesOf) });
     }
-    const list = this.#found.map(
-      (problem) => `\n- ${problem.message}${problem.hint === undefined ? '' : `\n  ${problem.hint}`}`,
+    const list = this.#found.map((problem) =>
+      [`\n- ${problem.message}`, problem.hint, ...issueLines(problem)]
+        .filter((line) => line !== undefined)
+        .join('\n  '),
     );
     throw new EnvironmentError('preflight-failed', `${message}:${list.join('')}`, {
       cause: new AggregateError(this.#found),
@@ -47,4 +49,13 @@ function issuesOf(problem: PolyvisorError): readonly Issue[] {
   return [
     { file: problem.code, message: problem.message, ...(problem.hint === undefined ? {} : { hint: problem.hint }) },
   ];
+}
+
+function issueLines(problem: Problem): readonly string[] {
+  const { issues = [] } = problem as Partial<DefinitionError>;
+  // Of a single issue the message may be the whole of it.
+  const others = issues.filter(({ message }) => !problem.message.includes(message));
+  return others.map(({ file, line, column, message }) =>
+    [[file, line, column].filter((part) => part !== undefined).join(':'), message].join(': '),
+  );
 }

@@ -5,43 +5,47 @@ import { OWNER_TAG, ownerIsGone } from '@polyvisor/core';
 /** A file of this name in a directory says that a person wanted it kept; see `--on-error keep`. */
 export const KEEP_MARK = '.polyvisor-keep';
 
-/** Codes of a removal that somebody with other rights could do. */
-const FORBIDDEN = ['EACCES', 'EPERM'];
-
-/** A directory that a dead run left. */
+/** A file or directory that a dead run left. */
 export interface Stale {
   readonly path: string;
   /** Its name up to the tag of the process, and after it. */
   readonly before: string;
   readonly after: string;
+  readonly kind: 'directory' | 'file';
+  /** A person wanted it kept. */
+  readonly kept: boolean;
 }
 
 /**
- * Directories in `parent` that have the tag of a process that is gone in their names, with what `before` and `after` describe
- * around it. Those of other users and those that are to be kept are left out.
+ * What has the tag of a process that is gone in its name, with what `before` and `after` describe around it. Belongings of other
+ * users are left out.
  */
-export async function findStale(parent: string, before: RegExp, after: RegExp): Promise<readonly Stale[]> {
+export async function findAllStale(parent: string, before: RegExp, after: RegExp): Promise<readonly Stale[]> {
   const stale: Stale[] = [];
   for (const name of await readdir(parent).catch(() => [])) {
     const match = OWNER_TAG.exec(name);
     if (match === null) continue;
     const [tag] = match;
-    const found = {
-      path: join(parent, name),
-      before: name.slice(0, match.index),
-      after: name.slice(match.index + tag.length),
-    };
-    if (!before.test(found.before) || !after.test(found.after) || !ownerIsGone(tag)) continue;
-    const stats = await lstat(found.path).catch(() => undefined);
-    if (stats === undefined || !stats.isDirectory() || stats.uid !== process.getuid?.()) continue;
-    if (!(await isKept(found.path))) stale.push(found);
+    const path = join(parent, name);
+    const parts = { before: name.slice(0, match.index), after: name.slice(match.index + tag.length) };
+    if (!before.test(parts.before) || !after.test(parts.after) || !ownerIsGone(tag)) continue;
+    const stats = await lstat(path).catch(() => undefined);
+    if (stats === undefined || stats.uid !== process.getuid?.()) continue;
+    if (stats.isFile()) stale.push({ path, ...parts, kind: 'file', kept: false });
+    if (stats.isDirectory()) stale.push({ path, ...parts, kind: 'directory', kept: await isKept(path) });
   }
   return stale;
 }
 
+/** The directories among them that nobody wanted kept. */
+export async function findStale(parent: string, before: RegExp, after: RegExp): Promise<readonly Stale[]> {
+  return (await findAllStale(parent, before, after)).filter(({ kind, kept }) => kind === 'directory' && !kept);
+}
+
 /**
- * Removes a directory of a dead run. Refuses, by returning the reason, while something is mounted below it: removing what
- * is mounted there would destroy data of others. Where rights are missing, `discard` may know a way.
+ * Removes what a dead run left. Refuses, by returning the reason, while something is mounted below it: removing what is mounted
+ * there would destroy data of others. `discard` comes first: it ends what still uses the directory, and removes what belongs to it
+ * elsewhere; when it fails, nothing is removed, or nobody would know any more what is left.
  */
 export async function removeStale(
   path: string,
@@ -49,17 +53,21 @@ export async function removeStale(
 ): Promise<string | undefined> {
   const mounts = await mountsBelow(path);
   if (mounts.length > 0) return `${mounts.join(', ')} is still mounted; unmount it and remove ${path}`;
-  const remove = () => rm(path, { recursive: true, force: true });
   try {
-    await remove().catch(async (error: unknown) => {
-      if (discard === undefined || !FORBIDDEN.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-      await discard(path);
-      await remove();
-    });
+    await discard?.(path);
+  } catch (error) {
+    return `${messageOf(error)}; ${path} stays`;
+  }
+  try {
+    await rm(path, { recursive: true, force: true });
     return undefined;
   } catch (error) {
-    return `${error instanceof Error ? error.message : String(error)}; remove ${path} by hand`;
+    return `${messageOf(error)}; remove ${path} by hand`;
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 async function isKept(path: string): Promise<boolean> {

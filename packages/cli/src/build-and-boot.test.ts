@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
+import { ownerTag } from '@polyvisor/core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ExitCode } from './exit-code.js';
 import type { Output } from './io.js';
@@ -17,10 +18,20 @@ const PLUGIN = `
     api: 1, name: 'quick', converters: [],
     provisioners: [(context) => ({
       id: 'quick', summary: 'Makes small disks', options: z.strictObject({ fill: z.string().default('disk') }),
-      capabilities: { architectures: ['x86_64'], firmware: ['bios', 'uefi'], sources: ['packages'] },
+      capabilities: { architectures: ['x86_64'], firmware: ['bios', 'uefi'], sources: ['packages', 'disk'] },
       probe: async () => ({ usable: true, version: '1' }),
       estimate: async () => 1 << 20,
-      provision: async ({ appliance, options }) => {
+      discard: async (workDir) => {
+        const { readFile, rm, stat } = await import('node:fs/promises');
+        await stat(workDir); // it is called before anything is removed
+        await rm(await readFile(workDir + '/machine', 'utf8'));
+      },
+      provision: async ({ appliance, options, resume, images }) => {
+        if (resume) context.log.warn('going on from before');
+        if (appliance.source.kind === 'disk') {
+          const disk = await images.open(appliance.source.image.locations[0], appliance.source.format);
+          return { inventory: {}, disk, [Symbol.asyncDispose]: () => disk[Symbol.asyncDispose]() };
+        }
         context.log.info('the password is ' + appliance.secrets.join(' and '));
         context.log.warn('nobody can log in');
         const content = Buffer.alloc(1 << 20, options.fill ?? 'disk');
@@ -177,12 +188,154 @@ describe('build', () => {
     [['build', 'quick', '--var', 'nonsense'], 2, 'name=value'],
     [['build', 'quick', '--booter', 'stad'], 2, 'did you mean stand?'],
     [['build', 'quick', '--on-error', 'ask'], 2, 'needs a terminal'],
-    [['build', 'quick', '--on-error', 'panic'], 2, 'cleanup, keep, ask'],
+    [['build', 'quick', '--on-error', 'shell'], 2, 'needs a terminal'],
+    [['build', 'quick', '--on-error', 'panic'], 2, 'cleanup, keep, ask, shell'],
   ])('%j', async (args, code, text) => {
     const ran = await polyvisor(...args);
     expect(ran.stderr).toContain(text);
     expect(ran.code).toBe(code);
     expect(await readdir(folder)).not.toContain('artifacts');
+  });
+});
+
+describe('build from a disk that exists', () => {
+  const customised = (format = '') =>
+    DEFINITION.replace(
+      /source:.*\n/,
+      `source: [{ installer: { medium: { iso: { from: '', checksum: '' } }, boot-command: [] } }, { disk: { image: { from: '\${image}', checksum: none }${format} } }]\n`,
+    ).replace('variables:', 'variables:\n  image: {}');
+  const write = (text: string) => writeFile(join(folder, 'definitions/quick/definition.yaml'), text);
+
+  it('takes an image that the user names from here, and says why not another source', async () => {
+    await write(customised());
+    await writeFile(join(folder, 'own.img'), Buffer.alloc(2 ** 20, 'my own disk '));
+    const args = ['--var', 'image=own.img', '--boot-check', 'none', '--resume', '--to', 'raw'];
+    const { code, stderr, stdout } = await polyvisor('build', 'quick', ...args);
+    expect(stderr).toContain(
+      'passed over the installer on an image without a location: the provisioner quick starts from packages, disk',
+    );
+    expect(stderr).toContain('starting from the disk own.img');
+    expect(stdout).toContain('warning: going on from before');
+    expect(code).toBe(0);
+    expect(await readFile(join(folder, 'artifacts/quick-2.0-x86_64/quick-2.0-x86_64-raw.img'), 'utf8')).toMatch(
+      /^my own disk /,
+    );
+  });
+
+  it('says at its place that nobody knows its format', async () => {
+    await write(customised(', format: vhdd'));
+    const { code, stderr } = await polyvisor('validate', 'quick', '--var', 'image=https://example.org/a');
+    expect(stderr).toMatch(/definition\.yaml:5:\d+: there is no format vhdd/);
+    expect(code).toBe(2);
+  });
+
+  it('says at its place what cannot be typed at a boot menu', async () => {
+    await write(customised().replace('boot-command: []', `boot-command: ['<esc>', '<entr><%= name %>']`));
+    const { code, stderr } = await polyvisor('validate', 'quick', '--var', 'image=https://example.org/a');
+    expect(stderr).toMatch(/definition\.yaml:5:\d+: .*<entr>/);
+    await write(customised().replace('boot-command: []', `boot-command: [a], keyboard: dee`));
+    expect((await polyvisor('validate', 'quick', '--var', 'image=https://example.org/a')).stderr).toMatch(
+      /:5:\d+: .*dee/,
+    );
+    expect(code).toBe(2);
+  });
+
+  it('says which source lacks what when none can be used', async () => {
+    await write(customised());
+    const { code, stderr } = await polyvisor('build', 'quick', '--var', 'image=');
+    expect(stderr).toMatch(
+      /definition\.yaml:5:10: the installer on an image without a location: .*\n.*definition\.yaml:5:\d+: the disk an image without a location: no location is given/,
+    );
+    expect(code).toBe(2);
+  });
+});
+
+describe('clean', () => {
+  /** Names a process that has ended. */
+  const dead = ownerTag().replace(/^\d+/, '99999999');
+  const inside = (name: string) => join(folder, name);
+  const machine = inside.bind(null, 'machine');
+
+  async function leave(provisioner: string): Promise<string> {
+    const work = inside(`tmp/polyvisor-${dead}-${provisioner.padEnd(6, 'x')}`);
+    await mkdir(join(work, 'provision'), { recursive: true });
+    await writeFile(join(work, 'provision/machine'), machine());
+    const state = {
+      schema: 1,
+      command: 'build',
+      provisioner,
+      subject: '/a/definition.yaml',
+      started: '2026-01-01T00:00:00.000Z',
+    };
+    await writeFile(join(work, 'polyvisor-run.json'), JSON.stringify(state));
+    return work;
+  }
+
+  beforeEach(async () => {
+    await writeFile(machine(), 'a machine outside of its directory');
+    await mkdir(inside(`artifacts/a-1.${dead}.part`), { recursive: true });
+    await mkdir(inside(`artifacts/b-1.${ownerTag()}.part`));
+    await writeFile(inside(`disk.vhd.${dead}.part`), 'x');
+    await mkdir(inside(`cache/logs/a-1-x86_64-${dead}`), { recursive: true });
+  });
+
+  it('removes what dead runs left, with their machines, and nothing else', async () => {
+    const work = await leave('quick');
+    const dry = await polyvisor('clean', '--dry-run');
+    expect(dry.stdout).toContain(
+      `would remove tmp/polyvisor-${dead}-quickx (build with quick of /a/definition.yaml, begun 2026-01-01T00:00:00.000Z)`,
+    );
+    expect(await readFile(machine(), 'utf8')).toContain('a machine');
+    const { code, stdout } = await polyvisor('clean', '--json');
+    expect(code).toBe(0);
+    expect(result(stdout)).toMatchObject({
+      command: 'clean',
+      dryRun: false,
+      removed: [{ kind: 'work', path: work, state: { provisioner: 'quick' } }, { kind: 'output' }, { kind: 'output' }],
+      kept: [{ kind: 'log', option: '--logs' }],
+      left: [],
+    });
+    expect((await readdir(folder)).sort()).toEqual([
+      'artifacts',
+      'cache',
+      'definitions',
+      'plugin',
+      'polyvisor.yaml',
+      'tmp',
+    ]);
+    expect(await readdir(inside('artifacts'))).toEqual([`b-1.${ownerTag()}.part`]);
+    expect(await readdir(inside('tmp'))).toEqual([]);
+    expect((await polyvisor('clean', '--logs')).stdout).toMatch(
+      /^removed cache\/logs\/a-1-x86_64-.* \(the log of a build that failed\)\n$/,
+    );
+    expect((await polyvisor('clean')).stdout).toBe('nothing was left behind\n');
+  });
+
+  it('leaves what was kept, unless it is told otherwise', async () => {
+    const work = await leave('quick');
+    await writeFile(join(work, '.polyvisor-keep'), '');
+    expect((await polyvisor('clean')).stdout).toMatch(/^kept tmp\/polyvisor-.*; --kept removes it$/m);
+    expect(await readdir(inside('tmp'))).toHaveLength(1);
+    expect((await polyvisor('clean', '--kept')).code).toBe(0);
+    expect(await readdir(inside('tmp'))).toEqual([]);
+  });
+
+  it('leaves what only a plugin that is not loaded could end, and says which', async () => {
+    await leave('hyperx');
+    const { code, stdout } = await polyvisor('clean');
+    expect(stdout).toMatch(
+      /^cannot remove tmp\/polyvisor-.*: it was made by the provisioner hyperx, which no loaded plugin brings/m,
+    );
+    expect(code).toBe(ExitCode.no);
+    expect(await readFile(machine(), 'utf8')).toContain('a machine');
+  });
+
+  it('is done by the next build, too', async () => {
+    await leave('quick');
+    const { stderr } = await polyvisor('build', 'quick', '--to', 'raw', '--boot-check', 'none');
+    expect(stderr).toContain('left behind by a run that was killed');
+    expect(await readdir(folder)).not.toContain('machine');
+    expect(await readdir(inside('tmp'))).toEqual([]);
   });
 });
 

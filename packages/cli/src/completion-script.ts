@@ -41,6 +41,8 @@ function valuesOf(flag: string, model: CompletionModel): readonly string[] | und
   if (flag === '--booter') return model.booters;
   if (flag === '--for') return model.consumers;
   if (flag === '--firmware') return ['bios', 'uefi'];
+  if (flag === '--on-error') return ['cleanup', 'keep', 'ask', 'shell'];
+  if (flag === '--boot-check') return ['auto', 'all', 'none'];
   return undefined;
 }
 

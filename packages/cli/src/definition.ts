@@ -2,10 +2,19 @@ import { existsSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SEAL_OPERATION_NAMES } from '@polyvisor/build';
-import { type DefinitionError, errorKind, type Issue } from '@polyvisor/core';
-import { type Definition, loadDefinition, parseVariables, type Requested, type Requests } from '@polyvisor/definition';
+import { type DefinitionError, errorKind, type InstallerSource, type Issue } from '@polyvisor/core';
+import {
+  type Definition,
+  loadDefinition,
+  parseVariables,
+  type ReadSource,
+  type Requested,
+  type Requests,
+} from '@polyvisor/definition';
 import type { Host } from '@polyvisor/host';
+import { outlineKeystrokes } from '@polyvisor/machine';
 import type { z } from 'zod';
+import { machineArchive } from './machine-archive.js';
 import type { Session } from './session.js';
 
 /** Options of every command that reads a definition. */
@@ -50,6 +59,8 @@ export async function openDefinition(
     variables: parseVariables(options.var ?? []),
     variableFiles: [...project.variables, ...(options.varFile ?? []).map((file) => resolve(cwd, file))],
     environment: env,
+    currentFolder: cwd,
+    machineArchive: () => machineArchive(host.context('polyvisor'), env),
     sealOperations: SEAL_OPERATION_NAMES,
     check: (requests) => judge(requests, host, judged),
   });
@@ -64,13 +75,54 @@ export function inFolder(argument: string, cwd: string): string {
 }
 
 /** What only the plugins can tell: whether a definition's formats and provisioner exist, and whether their options are right. */
-function judge({ targets, provisioner, issueAt }: Requests, host: Host, judged: Judged): Issue[] {
+function judge({ targets, provisioner, sources, issueAt }: Requests, host: Host, judged: Judged): Issue[] {
   const issues = judged.targets
     ? targets.flatMap((target) => check(target, () => host.converter(target.id), issueAt))
     : [];
   if (judged.provisioner && provisioner !== undefined)
     issues.push(...check(provisioner, () => host.provisioner(provisioner.id), issueAt));
+  for (const { source, path } of sources) {
+    if (source.kind === 'installer') issues.push(...typingProblems(source, path, issueAt));
+    if (source.kind !== 'disk' || source.format === undefined) continue;
+    const format = { id: source.format, options: {}, path: [...path, 'format'] };
+    // Reading needs no options, so only whether there is such a format matters.
+    issues.push(...missing(format, () => host.converter(format.id), issueAt));
+  }
   return issues;
+}
+
+/** What cannot be typed at an installer's boot menu. */
+function typingProblems(
+  { start, typing: { command, layout } }: InstallerSource,
+  path: ReadSource['path'],
+  issueAt: Requests['issueAt'],
+): readonly Issue[] {
+  if (start === 'direct' || command.length === 0) return [];
+  try {
+    outlineKeystrokes(command, {
+      layout,
+      issueAt: (element, _character, message, hint) => issueAt([...path, 'boot-command', element - 1], message, hint),
+    });
+    return [];
+  } catch (error) {
+    if (errorKind(error) !== 'definition') throw error;
+    const { issues, message, hint, code } = error as DefinitionError;
+    return issues.length > 0
+      ? issues
+      : [issueAt([...path, code === 'layout-unknown' ? 'keyboard' : 'boot-command'], message, hint)];
+  }
+}
+
+/** The problem with an id that no loaded plugin brings. */
+function missing(requested: Requested, find: () => unknown, issueAt: Requests['issueAt']): Issue[] {
+  try {
+    find();
+    return [];
+  } catch (error) {
+    if (errorKind(error) !== 'definition') throw error;
+    const { message, hint } = error as DefinitionError;
+    return [issueAt(requested.path, message, hint)];
+  }
 }
 
 function check(
@@ -78,15 +130,9 @@ function check(
   find: () => { readonly options: z.ZodType },
   issueAt: Requests['issueAt'],
 ): Issue[] {
-  let schema: z.ZodType;
-  try {
-    schema = find().options;
-  } catch (error) {
-    if (errorKind(error) !== 'definition') throw error;
-    const { message, hint } = error as DefinitionError;
-    return [issueAt(requested.path, message, hint)];
-  }
-  const result = schema.safeParse(requested.options);
+  const absent = missing(requested, find, issueAt);
+  if (absent.length > 0) return absent;
+  const result = find().options.safeParse(requested.options);
   if (result.success) return [];
   const hint = `\`polyvisor plugins --options ${requested.id}\` lists its options`;
   return result.error.issues.flatMap((issue) => {

@@ -43,10 +43,15 @@ const SLOW = `
   export default {
     api: 1, name: 'slow', booters: [],
     provisioners: [() => ({
-      id: 'clumsy', summary: 'Falls over', options: z.strictObject({}),
+      id: 'clumsy', summary: 'Falls over', options: z.strictObject({ guest: z.boolean().optional() }),
       capabilities: { architectures: ['x86_64'], firmware: ['bios', 'uefi'], sources: ['packages'] },
       probe: async () => ({ usable: true, version: '1' }), estimate: async () => 1,
-      provision: async () => { throw new Error('it fell over'); },
+      provision: async ({ onFailure, options }) => {
+        const error = new Error('it fell over');
+        const login = ['sh', '-c', 'echo in the guest; read word; echo "heard $word"'];
+        if (options.guest) await onFailure?.(error, { login, files: [] });
+        throw error;
+      },
     })],
     converters: [(context) => ({
       id: 'slow', extension: '.slow', summary: 'Takes its time', options: z.strictObject({ stuck: z.boolean().optional(), loose: z.boolean().optional() }),
@@ -96,7 +101,7 @@ async function converting(to = 'slow'): Promise<Running & { group: number }> {
 const outputs = () => readdir(join(folder, 'out')).catch(() => []);
 
 async function eventually<T>(get: () => T | Promise<T>): Promise<T> {
-  for (let attempt = 0; attempt < 400; attempt++) {
+  for (let attempt = 0; attempt < 1200; attempt++) {
     const value = await get();
     if (value) return value;
     await sleep(25);
@@ -191,26 +196,54 @@ describe('the output', () => {
   });
 });
 
-describe('--on-error ask', () => {
+describe('--on-error', () => {
   const DEFINITION = "name: a\nversion: '1'\ndisk: { size: 64M }\nsource: { packages: { suite: bookworm } }\n";
+
+  /** A build at a terminal that fails, with one text typed after each text that is seen. */
+  async function talk(options: string, ...lines: readonly (readonly [seen: string, typed: string])[]): Promise<string> {
+    await writeFile(join(folder, 'definition.yaml'), DEFINITION);
+    const build = `build ./definition.yaml --to raw --boot-check none --work-dir work ${options}`;
+    const command = `stty cols 200 rows 50; exec ${process.execPath} ${BIN} --plugin ./slow ${build}`;
+    const env = { PATH: process.env['PATH'], HOME: folder };
+    // `script` makes the terminal.
+    const child = spawn('script', ['-qec', command, '/dev/null'], { cwd: folder, env });
+    let output = '';
+    child.stdout.on('data', (text) => (output += String(text)));
+    const ended = new Promise((end) => child.once('close', end));
+    let from = 0;
+    for (const [seen, typed] of lines) {
+      await eventually(() => output.indexOf(seen, from) >= 0);
+      from = output.indexOf(seen, from) + seen.length;
+      child.stdin.write(typed);
+    }
+    expect(await ended).toBe(ExitCode.bug);
+    return output;
+  }
+
+  it('shell is one in the guest, and what was made is removed afterwards', async () => {
+    const output = await talk('--provisioner clumsy:guest=true --on-error shell', ['in the guest', 'hello\r']);
+    expect(output).toMatch(/heard hello[^]*it fell over/);
+    expect(await readdir(join(folder, 'work'))).toEqual([]);
+  });
+
+  it('ask offers a shell while there is a guest, and asks again', async () => {
+    const output = await talk(
+      '--provisioner clumsy:guest=true --on-error ask',
+      ['[C/k/s]', 's\r'],
+      ['in the guest', 'hello\r'],
+      ['[C/k/s]', 'k\r'],
+    );
+    expect(output).toContain('heard hello');
+    expect(output).toContain('polyvisor clean --kept');
+    expect(await readdir(join(folder, 'work'))).toHaveLength(1);
+  });
 
   it.each([
     ['y\r', 1],
     ['\r', 0],
     ['\u0004', 0], // the end of the input
-  ])('answered with %j keeps %i directories', async (keys, kept) => {
-    await writeFile(join(folder, 'definition.yaml'), DEFINITION);
-    const build = `build ./definition.yaml --provisioner clumsy --to raw --boot-check none --work-dir work --on-error ask`;
-    const command = `stty cols 200 rows 50; exec ${process.execPath} ${BIN} --plugin ./slow ${build}`;
-    const env = { PATH: process.env['PATH'], HOME: folder };
-    // `script` makes the terminal.
-    const child = spawn('script', ['-qec', command, '/dev/null'], { cwd: folder, env });
-    let seen = '';
-    child.stdout.on('data', (text) => (seen += String(text)));
-    const ended = new Promise((end) => child.once('close', end));
-    await eventually(() => seen.includes('[y/N]'));
-    child.stdin.write(keys);
-    expect(await ended).toBe(ExitCode.bug);
+  ])('ask answered with %j keeps %i directories', async (keys, kept) => {
+    const seen = await talk('--provisioner clumsy --on-error ask', ['[y/N]', keys]);
     expect(seen).toContain('it fell over');
     expect(await readdir(join(folder, 'work'))).toHaveLength(kept);
   });

@@ -58,6 +58,11 @@ export const COMMANDS: readonly Entry[] = [
     summary: 'tell what this machine can do, what is missing and how to get it',
     load: () => import('./commands/doctor.js'),
   },
+  {
+    name: 'clean',
+    summary: 'remove what runs that were killed have left, their machines included',
+    load: () => import('./commands/clean.js'),
+  },
   { name: 'define', summary: 'start a new definition', load: () => import('./commands/define.js') },
   {
     name: 'validate',
@@ -68,6 +73,11 @@ export const COMMANDS: readonly Entry[] = [
     name: 'schema',
     summary: 'print the JSON Schema of definitions, or of the options of a format or provisioner',
     load: () => import('./commands/schema.js'),
+  },
+  {
+    name: 'keystrokes',
+    summary: 'show which keys a boot command types, without typing them',
+    load: () => import('./commands/keystrokes.js'),
   },
   {
     name: 'completion',

@@ -46,13 +46,13 @@ export function mebibytes(minimum: number, maximum: number): z.ZodType<number, s
   });
 }
 
-const MILLISECONDS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000 };
+const MILLISECONDS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 const DAY = 86_400_000;
 
-/** A duration, in milliseconds, from text such as `90s`, `10m` or `1h30m`. */
+/** A duration, in milliseconds, from text such as `90s`, `10m`, `1h30m` or `50ms`. */
 export function duration(): z.ZodType<number, string> {
   return z.string().transform((value, context) => {
-    const parts = /^(?:\d{1,6}[smh])+$/.test(value) ? [...value.matchAll(/(\d+)([smh])/g)] : [];
+    const parts = /^(?:\d{1,6}(?:ms|s|m|h))+$/.test(value) ? [...value.matchAll(/(\d+)(ms|s|m|h)/g)] : [];
     const total = parts.reduce((sum, [, count, unit]) => sum + Number(count) * (MILLISECONDS[unit ?? ''] ?? 0), 0);
     if (total > 0 && total <= DAY) return total;
     const problem = total > DAY ? 'is longer than a day' : 'is not a duration; write such as 90s, 10m or 1h';

@@ -5,6 +5,7 @@ import { isAbsolute, join, relative, sep } from 'node:path';
 import { DefinitionError } from '@polyvisor/core';
 import { showFile } from './find.js';
 import type { Definition } from './load.js';
+import { sourceFacts, sourceFiles, uncheckedImage } from './source-inputs.js';
 
 /** Far above any real definition; ends a walk into a tree that was named by mistake. */
 const MAX_INPUTS = 100_000;
@@ -34,21 +35,21 @@ export interface DefinitionInputs {
 
 /** Reads and hashes all that a definition refers to. */
 export async function definitionInputs(definition: Definition, signal?: AbortSignal): Promise<DefinitionInputs> {
+  const { folder } = definition;
   const files = new Map<string, InputFile>();
-  for (const reference of definition.references) await collect(reference.path, definition.folder, files, signal);
-  const sorted = [...files.values()].sort((left, right) => (left.path < right.path ? -1 : 1));
   const { description: _description, secrets: _secrets, ...appliance } = definition.appliance;
+  for (const reference of definition.references) await collect(reference.path, folder, files, signal);
+  // Of several sources only the one that is used counts.
+  for (const path of sourceFiles(appliance.source)) await collect(path, folder, files, signal);
+  const unchecked = await uncheckedImage(appliance.source);
+  if (unchecked !== undefined) await collect(unchecked, folder, files, signal);
+  const sorted = [...files.values()].sort((left, right) => (left.path < right.path ? -1 : 1));
   const facts = {
     appliance: {
       ...appliance,
-      files: appliance.files.map((file) => ({ ...file, from: nameOf(file.from, definition.folder) })),
-      scripts: appliance.scripts.map((script) => ({ ...script, path: nameOf(script.path, definition.folder) })),
-      source: {
-        ...appliance.source,
-        ...(appliance.source.kind !== 'packages' || appliance.source.keyring === undefined
-          ? {}
-          : { keyring: nameOf(appliance.source.keyring, definition.folder) }),
-      },
+      files: appliance.files.map((file) => ({ ...file, from: nameOf(file.from, folder) })),
+      scripts: appliance.scripts.map((script) => ({ ...script, path: nameOf(script.path, folder) })),
+      source: sourceFacts(appliance.source, (path) => nameOf(path, folder)),
     },
     provisioner:
       definition.provisioner === undefined
@@ -56,7 +57,7 @@ export async function definitionInputs(definition: Definition, signal?: AbortSig
         : { id: definition.provisioner.id, options: definition.provisioner.options },
     sealKeep: [...definition.sealKeep].sort(),
     // The document counts by what it says, not by its comments.
-    files: sorted.filter((file) => file.path !== nameOf(definition.path, definition.folder)),
+    files: sorted.filter((file) => file.path !== nameOf(definition.path, folder)),
   };
   return { files: sorted, key: createHash('sha256').update(canonical(facts)).digest('hex') };
 }

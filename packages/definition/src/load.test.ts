@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { DefinitionError } from '@polyvisor/core';
+import { DefinitionError, type PackageSource } from '@polyvisor/core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Definition, loadDefinition, type LoadOptions } from './load.js';
 
@@ -507,7 +507,10 @@ describe('variables', () => {
 
   it('set the mirror without being declared', async () => {
     const mirror = async (source: string, options: LoadOptions = {}) =>
-      (await load(`name: a\nversion: 1\nsource: {packages: {suite: sid${source}}}\n`, options)).appliance.source.mirror;
+      (
+        (await load(`name: a\nversion: 1\nsource: {packages: {suite: sid${source}}}\n`, options)).appliance
+          .source as PackageSource
+      ).mirror;
     expect(await mirror('')).toBeUndefined();
     expect(await mirror(', mirror: "${mirror}"')).toBeUndefined();
     expect(await mirror(', mirror: "http://a.example/"')).toBe('http://a.example');

@@ -6,21 +6,25 @@ import {
   type FileToCopy,
   type Firmware,
   type Issue,
-  type PackageSource,
   type Partition,
   type Script,
+  type Source,
   type User,
   didYouMean,
 } from '@polyvisor/core';
 import { z } from 'zod';
 import { checkPart } from './check.js';
+import { credentialsIn } from './credentials.js';
 import { type DocumentPath, MAX_DOCUMENT_BYTES, parseSource, type SourceDocument } from './document.js';
 import { findDefinition } from './find.js';
 import { guestVersion } from './guest.js';
 import { resolveInput } from './paths.js';
 import { createRedactor, SHORTEST_SECRET } from './redact.js';
-import { checkMirror, checkPartitions, checkTimezone, readPublicKeys, type Report, reportTwice } from './rules.js';
+import { checkPartitions, checkTimezone, readPublicKeys, type Report, reportTwice } from './rules.js';
 import { definitionDocument, fileSchema, isTextPath, scriptSchema, targetSchema, userSchema } from './schema.js';
+import type { MachineArchive, SourceContext } from './source-context.js';
+import { SOURCE_KINDS, sourceSchema } from './source-schema.js';
+import { kindsOf, type ReadSource, readSource } from './sources.js';
 import { environmentName } from './substitute.js';
 import { readVariableFile } from './variable-file.js';
 import {
@@ -41,6 +45,10 @@ export interface LoadOptions {
   readonly variableFiles?: readonly string[];
   /** Where `POLYVISOR_VAR_<name>` is looked up: the environment of the command. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Folder from which paths count that a person typed into variables for images; default: that of the process. */
+  readonly currentFolder?: string;
+  /** Where this machine's apt gets packages; asked when the answers to an installer need it and no mirror was given. */
+  readonly machineArchive?: () => Promise<MachineArchive>;
   /** Names of the sealing steps that exist; when given, `seal.keep` may name no other. */
   readonly sealOperations?: readonly string[];
   /** What only the host can judge: whether plugins exist and take these options. Called also when there are other problems. */
@@ -48,7 +56,10 @@ export interface LoadOptions {
 }
 
 /** What a definition asks of plugins. */
-export type Requests = Pick<Definition, 'targets' | 'provisioner' | 'issueAt'>;
+export type Requests = Pick<Definition, 'targets' | 'provisioner' | 'issueAt'> & {
+  /** Those that could be understood. */
+  readonly sources: readonly ReadSource[];
+};
 
 /** A plugin's part that the definition asks for. Which exist, and what options they take, the host knows. */
 export interface Requested {
@@ -81,7 +92,10 @@ export interface Definition {
   readonly file: string;
   /** Absolute path of the folder that the definition's own paths are relative to. */
   readonly folder: string;
+  /** Its `source` is the first of `sources`, until a build has chosen. */
   readonly appliance: Appliance;
+  /** At least one, in the order of the document; a provisioner takes the first that it can serve. */
+  readonly sources: readonly Source[];
   /** Formats to export; `id` is the format's. Empty: the command chooses. */
   readonly targets: readonly Requested[];
   readonly provisioner: Requested | undefined;
@@ -91,19 +105,18 @@ export interface Definition {
   readonly bootCheck: BootCheck | undefined;
   /** Variables that have a value and are not secret, for the manifest. */
   readonly variables: Readonly<Record<string, string>>;
-  /** The document and all that it refers to. */
+  /** The document and all that it refers to, but for the files of sources. */
   readonly references: readonly InputReference[];
   /** An issue at a place in the document, for what others find wrong in it. */
   issueAt(path: DocumentPath, message: string, hint?: string): Issue;
 }
 
 const DEFAULT_BOOT_CHECK: BootCheck = { expect: 'login:', timeout: 180_000 };
+/** As the schema has it. */
+const MAX_SOURCES = 16;
 /** Nobody reads more at once. */
 const MAX_ISSUES = 100;
 const DEFAULT_SCRIPT_TIMEOUT = 600_000;
-/** Keyrings are public and only ever checked against, so those of the machine may be named. */
-const KEYRING_FOLDERS = ['/usr/share/keyrings', '/etc/apt/keyrings', '/etc/apt/trusted.gpg.d'];
-
 /** Reads a definition, given by path, folder or name. Throws one `DefinitionError` that lists every problem there is. */
 export async function loadDefinition(argument: string, options: LoadOptions = {}): Promise<Definition> {
   const { path, file } = await findDefinition(argument, options.searchFolders);
@@ -208,13 +221,14 @@ class Loader {
       requested(value, 'format', path),
     );
     const disk = this.#disk(document['disk'], checked.disk);
-    const packages = await this.#packages(checked.source, asRecord(document['source']));
+    const sources = await this.#sources(document, checked.architecture ?? 'x86_64');
     const provisioner =
       checked.provisioner === undefined ? undefined : requested(checked.provisioner, 'id', ['provisioner']);
     this.#checkRules(checked);
     const issueAt: Definition['issueAt'] = (path, message, hint) => this.#issue(path, message, hint);
-    this.#add(this.#options.check?.({ targets, provisioner, issueAt }) ?? []);
-    if (this.issues.length > 0 || packages === undefined || disk === undefined) return undefined;
+    this.#add(this.#options.check?.({ targets, provisioner, sources, issueAt }) ?? []);
+    const source = sources[0]?.source;
+    if (this.issues.length > 0 || source === undefined || disk === undefined) return undefined;
 
     const whole = checked as Document;
     const architecture = whole.architecture;
@@ -228,11 +242,10 @@ class Loader {
         firmware: firmwareOf(whole),
         cpus: whole.cpus,
         memory: whole.memory,
-        guest: packages.distribution,
-        guestVersion: guestVersion(packages.distribution, packages.suite),
+        ...guestOf(whole.guest, sources),
         hostname: whole.hostname ?? whole.name.replaceAll('.', '-'),
         disk,
-        source: packages,
+        source,
         packages: [...new Set(whole.packages)],
         kernelArguments: whole['kernel-arguments'],
         locale: whole.locale,
@@ -242,6 +255,7 @@ class Loader {
         users,
         secrets: this.secrets(),
       },
+      sources: sources.map((each) => each.source),
       targets,
       provisioner,
       sealKeep: whole.seal.keep,
@@ -296,6 +310,7 @@ class Loader {
     for (const [key, schema] of Object.entries(shape)) {
       const value = document[key];
       if (BY_ENTRY.has(key) && Array.isArray(value)) continue;
+      if (key === 'source' && Object.hasOwn(document, key)) continue;
       if (value === undefined && !Object.hasOwn(document, key) && !schema.safeParse(undefined).success) {
         if (this.#source.brokenFrom === undefined) this.#report([], `missing key "${key}"`);
         continue;
@@ -449,34 +464,57 @@ class Loader {
     return { size: disk.size, partitions };
   }
 
-  async #packages(
-    source: Document['source'] | undefined,
-    raw: Readonly<Record<string, unknown>> | undefined,
-  ): Promise<PackageSource | undefined> {
-    const packages = source?.packages;
-    if (raw !== undefined && raw['packages'] === undefined && this.#source.brokenFrom === undefined) {
-      this.#report(['source'], 'source: name what the system is made from', 'source: {packages: {suite: bookworm}}');
+  /** Each entry is checked on its own, whether it stands alone or in a list. */
+  async #sources(
+    document: Readonly<Record<string, unknown>>,
+    architecture: Appliance['architecture'],
+  ): Promise<readonly ReadSource[]> {
+    if (!Object.hasOwn(document, 'source')) return [];
+    const raw = document['source'];
+    if (Array.isArray(raw) && (raw.length === 0 || raw.length > MAX_SOURCES)) {
+      this.#report(['source'], `source: must have 1 to ${MAX_SOURCES} entries`);
+      return [];
     }
-    if (packages === undefined) return undefined;
-    const path = ['source', 'packages'];
-    const given = this.#variables.get(MIRROR_VARIABLE);
-    // Who builds knows best which mirror is near; the definition's is for those who do not say.
-    const mirror = given?.given === true ? given.value : packages.mirror === undefined ? given?.value : packages.mirror;
-    if (mirror !== undefined && mirror !== '') {
-      for (const credential of credentialsIn(mirror)) this.#passwords.add(credential);
-      checkMirror(mirror, [...path, 'mirror'], this.#report);
+    const entries = Array.isArray(raw)
+      ? raw.map((entry: unknown, index) => ({ entry, path: ['source', index] }))
+      : [{ entry: raw, path: ['source'] }];
+    const context = this.#sourceContext(architecture, entries.length === 1);
+    const sources: ReadSource[] = [];
+    for (const { entry, path } of entries) {
+      const checked = this.#check(sourceSchema, entry, path);
+      const kinds = kindsOf(asRecord(entry) ?? {});
+      if (kinds.length === 0 && asRecord(entry) !== undefined && this.#source.brokenFrom === undefined)
+        this.#report(
+          path,
+          'source: name what the system is made from',
+          `one of ${SOURCE_KINDS.join(', ')}, such as source: {packages: {suite: bookworm}}`,
+        );
+      if (kinds.length > 1)
+        this.#report(
+          path,
+          `source: ${kinds.join(' and ')} are ${kinds.length} sources`,
+          'write a list, one source an entry; each provisioner takes the first it can serve',
+        );
+      const read = checked === undefined || kinds.length !== 1 ? undefined : await readSource(checked, path, context);
+      if (read !== undefined) sources.push(read);
     }
-    const keyring =
-      packages.keyring === undefined
-        ? undefined
-        : await this.#input(packages.keyring, [...path, 'keyring'], 'file', KEYRING_FOLDERS);
+    return sources;
+  }
+
+  #sourceContext(architecture: Appliance['architecture'], alone: boolean): SourceContext {
+    let archive: Promise<MachineArchive> | undefined;
     return {
-      kind: 'packages',
-      distribution: packages.distribution,
-      suite: packages.suite,
-      components: packages.components,
-      ...(mirror === undefined || mirror === '' ? {} : { mirror: mirror.replace(/\/+$/, '') }),
-      ...(keyring === undefined ? {} : { keyring: keyring.path }),
+      folder: this.#folder,
+      currentFolder: this.#options.currentFolder ?? process.cwd(),
+      architecture,
+      variables: this.#variables,
+      alone,
+      report: this.#report,
+      reportIn: (file, line, column, message, hint) => this.issues.push({ file, line, column, message, hint }),
+      givenAt: (path) => this.#given.get(JSON.stringify(path)),
+      file: async (text, path, others) => (await this.#input(text, path, 'file', others))?.path,
+      hide: (secret) => this.#passwords.add(secret),
+      machineArchive: () => (archive ??= this.#options.machineArchive?.() ?? Promise.resolve({})),
     };
   }
 
@@ -521,18 +559,29 @@ class Loader {
       this.#report(path, `${JSON.stringify(text)} is a directory; a file is needed`);
       return undefined;
     }
-    this.references.push({ path: input.path, name: text });
+    if (path[0] !== 'source') this.references.push({ path: input.path, name: text });
     return input;
   }
 
   /** A password that only repeats a public name hides nothing, and would blot out that name in every log. */
   #notePasswords(document: Readonly<Record<string, unknown>>): void {
     const users = asList(document['users']).map(asRecord);
-    const packages = asRecord(asRecord(document['source'])?.['packages']);
-    const names = [document['name'], document['hostname'], packages?.['suite'], packages?.['distribution'] ?? 'debian'];
-    const publicNames = new Set([...names, ...users.map((user) => user?.['name'])]);
-    for (const user of users) {
-      const password = user?.['password'];
+    const raw = document['source'];
+    const sources = (Array.isArray(raw) ? raw : [raw]).map(asRecord);
+    const packages = sources.map((source) => asRecord(source?.['packages']));
+    const accesses = sources.flatMap((source) =>
+      ['installer', 'disk'].map((kind) => asRecord(asRecord(source?.[kind])?.['ssh'])),
+    );
+    const names = [
+      document['name'],
+      document['hostname'],
+      'debian',
+      ...packages.flatMap((each) => [each?.['suite'], each?.['distribution']]),
+      ...[...users.map((user) => user?.['name']), ...accesses.map((access) => access?.['user'])],
+    ];
+    const publicNames = new Set(names);
+    for (const holder of [...users, ...accesses]) {
+      const password = holder?.['password'];
       if (typeof password === 'string' && !publicNames.has(password)) this.#passwords.add(password);
     }
   }
@@ -569,6 +618,14 @@ function firmwareOf(document: Partial<Document>): readonly Firmware[] {
   return [...new Set(typeof firmware === 'string' ? [firmware] : firmware)];
 }
 
+/** What the system is: as the definition says, else as a source of packages tells. */
+function guestOf(guest: Document['guest'], sources: readonly ReadSource[]): Pick<Appliance, 'guest' | 'guestVersion'> {
+  const packages = sources.map(({ source }) => source).find((source) => source.kind === 'packages');
+  const system = guest.system ?? packages?.distribution ?? 'linux';
+  const known = packages?.distribution === system ? guestVersion(system, packages.suite) : '';
+  return { guest: system, guestVersion: guest.version ?? known };
+}
+
 function bootCheckOf(value: Document['boot-check']): BootCheck | undefined {
   return value === true ? DEFAULT_BOOT_CHECK : value === false ? undefined : value;
 }
@@ -577,17 +634,6 @@ function bootCheckOf(value: Document['boot-check']): BootCheck | undefined {
 function typed(text: string): unknown {
   if (text === 'true' || text === 'false') return text === 'true';
   return /^(?:0|-?[1-9]\d{0,14})$/.test(text) ? Number(text) : text;
-}
-
-/** The password in an address such as `https://me:secret@host/`, as written and as meant. */
-function credentialsIn(address: string): string[] {
-  const password = URL.canParse(address) ? new URL(address).password : '';
-  if (password === '') return [];
-  try {
-    return [password, decodeURIComponent(password)];
-  } catch {
-    return [password];
-  }
 }
 
 async function firstBytes(path: string, length: number): Promise<string> {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { DocumentPath } from './document.js';
+import { SOURCE_TEXT_PATHS, sourceSchema } from './source-schema.js';
 import { VARIABLE_NAME } from './substitute.js';
 import { duration, flag, looseText, mebibytes, permissionBits, textLike, wholeNumber } from './fields.js';
 
@@ -28,30 +29,6 @@ const partition = z.strictObject({
     .describe('Such as 512M. One partition may go without and takes the rest of the disk.')
     .optional(),
   filesystem: z.enum(['ext4', 'swap']).describe('What it is formatted as.').default('ext4'),
-});
-
-const packageSource = z.strictObject({
-  distribution: textLike(/^[a-z][a-z0-9-]{0,31}$/, 'the name of a distribution, such as debian')
-    .describe('Distribution that the packages come from.')
-    .default('debian'),
-  suite: looseText()
-    .pipe(textLike(/^[a-z0-9][a-z0-9._-]{0,63}$/i, 'the name of a suite, such as bookworm'))
-    .describe('Release to install, by its code name, such as bookworm.'),
-  mirror: z
-    .string()
-    .max(2048)
-    .describe('Address of the archive. Absent: what the apt of the building machine uses, or the variable "mirror".')
-    .optional(),
-  components: z
-    .array(textLike(/^[a-z][a-z0-9-]{0,63}$/, 'the name of a component, such as main'))
-    .min(1)
-    .describe('Parts of the archive to use.')
-    .default(['main']),
-  keyring: path()
-    .describe(
-      'Keys that sign the archive: a file of the definition, or one of /usr/share/keyrings. Absent: the keys that the building machine trusts.',
-    )
-    .optional(),
 });
 
 const file = z.strictObject({
@@ -175,10 +152,21 @@ export const definitionDocument = z.strictObject({
     .describe('What the disk boots under: bios, uefi or both. Default: both (arm64: uefi).')
     .optional(),
   source: z
+    .union([sourceSchema, z.array(sourceSchema).min(1).max(16)])
+    .describe(
+      'What the system is made from: exactly one of the kinds, or a list of such mappings, of which each provisioner takes the first it can serve.',
+    ),
+  guest: z
     .strictObject({
-      packages: packageSource.describe('Install from the packages of a Debian-family archive.').optional(),
+      system: textLike(/^[a-z][a-z0-9-]{0,31}$/, 'the name of a system, such as debian')
+        .describe('Family of the system, such as debian or ubuntu; linux or other where nothing better is known.')
+        .optional(),
+      version: looseText().pipe(z.string().max(32)).describe('Its release, such as 12.').optional(),
     })
-    .describe('What the system is made from: exactly one of the kinds.'),
+    .describe(
+      'What the system is, for descriptors of virtual machines. Default: what a source of packages says, else linux.',
+    )
+    .prefault({}),
   packages: z
     .array(
       textLike(
@@ -280,7 +268,11 @@ export function definitionSchema(): Record<string, unknown> {
 
 const TEXT_PATHS: readonly (readonly (string | undefined)[])[] = [
   ['version'],
-  ['source', 'packages', 'suite'],
+  ['guest', 'version'],
+  ...SOURCE_TEXT_PATHS.flatMap((path) => [
+    ['source', ...path],
+    ['source', undefined, ...path],
+  ]),
   ['files', undefined, 'mode'],
   ['scripts', undefined, 'environment', undefined],
   ['users', undefined, 'password'],

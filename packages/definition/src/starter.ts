@@ -12,6 +12,7 @@ description: A server made of Debian packages.
 disk:
   size: 4G
 
+# Instead of packages: an installer with answers to its questions, or a disk that exists. Several sources make a list.
 source:
   packages:
     suite: bookworm

@@ -5,15 +5,18 @@ import { DefinitionError, type Provisioner } from '@polyvisor/core';
 import type { Definition } from '@polyvisor/definition';
 import type { Host } from '@polyvisor/host';
 import { artifactTable, shown } from '../artifact-table.js';
-import { askAboutLeftovers } from '../ask.js';
+import { askAboutLeftovers, needTerminal } from '../ask.js';
 import { firstUsable, nothingLoaded } from '../choose.js';
+import { provisionerFor } from '../choose-provisioner.js';
 import { openDefinition } from '../definition.js';
 import { formatDuration } from '../duration.js';
 import { type FormatArgument, parseFormatArgument } from '../format-argument.js';
 import { sessionImages } from '../images.js';
 import type { Io } from '../io.js';
+import { loginShell } from '../login-shell.js';
 import { cacheDirectory, workRoot } from '../places.js';
 import { collect, type Configure } from '../program.js';
+import type { Session } from '../session.js';
 import { sourceDate } from '../source-date.js';
 import { packageVersion } from '../version.js';
 
@@ -31,8 +34,11 @@ export const configure: Configure = (command, session) => {
     .option('-o, --output <folder>', 'folder for the result, by default artifacts/<name>-<version>-<arch>')
     .option('--force', 'replace the result of an earlier build')
     .addOption(
-      new Option('--on-error <what>', 'what to do with temporary files when the build fails')
-        .choices(['cleanup', 'keep', 'ask'] as const)
+      new Option(
+        '--on-error <what>',
+        'what to do with temporary files when the build fails; shell: log in to the guest first',
+      )
+        .choices(['cleanup', 'keep', 'ask', 'shell'] as const)
         .default('cleanup' as const),
     )
     .addOption(
@@ -43,6 +49,7 @@ export const configure: Configure = (command, session) => {
     )
     .option('--booter <id>', 'what boots the artefacts; by default the first one that works here')
     .option('--verify', 'read every artefact back and compare it with the disk')
+    .option('--resume', 'go on from the last stage that an earlier build of the same inputs finished')
     .option('--offline', 'use only what is in the cache, never the network')
     .option('--cache-dir <folder>', 'what is kept between builds; by default $POLYVISOR_CACHE or ~/.cache/polyvisor')
     .option('--work-dir <folder>', 'where temporary files go; by default $TMPDIR or /var/tmp')
@@ -57,21 +64,22 @@ Examples:
   $ polyvisor build debian-12
   $ polyvisor build debian-12 --to qcow2:compression=zlib --to xen-vhd -o out
   $ polyvisor build ./my-server --var hostname=web1 --var-file secrets.env --boot-check none
-  $ SOURCE_DATE_EPOCH=1700000000 polyvisor build debian-12 --offline`,
+  $ SOURCE_DATE_EPOCH=1700000000 polyvisor build debian-12 --offline
+  $ polyvisor build debian-12-installer --provisioner qemu --resume --on-error shell`,
     )
     .action(async (argument, options) => {
       const run = session();
       const { io, emit, signal } = run;
       const at = (path: string) => resolve(io.cwd, path);
       const epoch = sourceDate(io.env);
-      const ask = options.onError === 'ask' ? askAboutLeftovers(run) : undefined;
+      if (options.onError === 'ask' || options.onError === 'shell') needTerminal(run, options.onError);
       const definition = await openDefinition(run, argument, options, {
         targets: options.to === undefined,
         provisioner: options.provisioner === undefined,
       });
       const host = await run.host();
       const targets = chooseTargets(definition, options.to, host);
-      const chosen = await chooseProvisioner(definition, options.provisioner, host, signal);
+      const chosen = await chooseProvisioner(definition, options.provisioner, host, run);
       const booter =
         options.booter === undefined ? await firstUsable(host.booters(), signal) : host.booter(options.booter);
       const artifacts = (await run.project()).output ?? join(io.cwd, 'artifacts');
@@ -82,6 +90,7 @@ Examples:
       const result = await build({
         definition,
         provisioner: chosen.provisioner,
+        provisioners: (id) => host.provisioners().find((one) => one.id === id),
         provisionerOptions: chosen.options,
         targets,
         booter,
@@ -92,13 +101,14 @@ Examples:
         workRoot: options.workDir === undefined ? workRoot(io.env) : at(options.workDir),
         force: options.force === true,
         offline: options.offline === true,
-        resume: false,
+        resume: options.resume === true,
         images: sessionImages(run),
         verify: options.verify === true,
         epoch,
         versions: versionsOf(host),
         onError: options.onError,
-        ask,
+        ask: askAboutLeftovers(run),
+        shell: loginShell(run),
         emit,
         observe: run.observe,
         signal,
@@ -135,7 +145,7 @@ async function chooseProvisioner(
   definition: Definition,
   given: string | undefined,
   host: Host,
-  signal: AbortSignal,
+  { emit, signal }: Session,
 ): Promise<{ readonly provisioner: Provisioner; readonly options: unknown }> {
   const own = definition.provisioner;
   if (given !== undefined) {
@@ -152,7 +162,7 @@ async function chooseProvisioner(
   if (own !== undefined) {
     return { provisioner: host.provisioner(own.id), options: own.options };
   }
-  const provisioner = await firstUsable(host.provisioners(), signal);
+  const provisioner = await provisionerFor(definition, host.provisioners(), emit, signal);
   if (provisioner === undefined) throw nothingLoaded('provisioner');
   return { provisioner, options: {} };
 }

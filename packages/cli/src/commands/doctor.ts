@@ -22,7 +22,13 @@ Examples:
       const probing = [
         ...host.provisioners().map((one) => ({ kind: 'provisioner' as const, one })),
         ...host.booters().map((one) => ({ kind: 'booter' as const, one })),
-      ].map(async ({ kind, one }) => ({ kind, id: one.id, summary: one.summary, probe: await one.probe(run.signal) }));
+      ].map(async ({ kind, one }): Promise<Check> => ({
+        kind,
+        id: one.id,
+        summary: one.summary,
+        ...('sources' in one.capabilities ? { sources: one.capabilities.sources } : {}),
+        probe: await one.probe(run.signal),
+      }));
       const checks = await Promise.all(probing);
       const machine = await describeMachine(run);
       const formats = host.converters().map(({ id }) => id);
@@ -44,6 +50,8 @@ interface Check {
   readonly kind: 'provisioner' | 'booter';
   readonly id: string;
   readonly summary: string;
+  /** Of a provisioner: kinds of source that it starts from. */
+  readonly sources?: readonly string[];
   readonly probe: Probe;
 }
 
@@ -105,8 +113,9 @@ function report(
     `${'formats'.padEnd(11)} ${formats.join(', ') || 'none: no plugin brings one'}`,
     '',
   ];
-  for (const { kind, id, summary, probe } of checks) {
+  for (const { kind, id, summary, sources, probe } of checks) {
     lines.push(`${probe.usable ? 'usable ' : 'missing'}  ${kind} ${id}: ${summary}`);
+    if (sources !== undefined) lines.push(`           starts from: ${sources.join(', ')}`);
     if (probe.usable) {
       lines.push(`           ${probe.version}`, ...(probe.notes ?? []).map((note) => `           note: ${note}`));
     } else {

@@ -54,16 +54,22 @@ function listOf(plugins: readonly PluginDescription[]): string {
     plugins.map(({ name, version = '', origin, package: from }) => [name, version, origin, from]),
   );
   const brought = table(
-    [{ title: 'KIND' }, { title: 'ID' }, { title: 'FILES' }, { title: 'FROM' }, { title: 'WHAT IT IS' }],
+    [{ title: 'KIND' }, { title: 'ID' }, { title: 'FILES, SOURCES' }, { title: 'FROM' }, { title: 'WHAT IT IS' }],
     contributionsOf(plugins).map(({ kind, plugin, value }) => [
       kind,
       value.id,
-      value.extension ?? '',
+      value.extension ?? sourcesOf(value.capabilities),
       plugin.name,
       value.summary,
     ]),
   );
   return `${found}\n\n${brought}\n\n\`polyvisor plugins --options <id>\` explains one of them.`;
+}
+
+/** What a provisioner can start from. */
+function sourcesOf(capabilities: object): string {
+  const { sources } = capabilities as { readonly sources?: readonly string[] };
+  return sources?.join(', ') ?? '';
 }
 
 function explain({ kind, plugin, value }: Contribution): string {

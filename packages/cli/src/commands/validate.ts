@@ -1,3 +1,4 @@
+import { sourceText } from '@polyvisor/build';
 import { formatBytes } from '@polyvisor/core';
 import { openDefinition } from '../definition.js';
 import { collect, type Configure } from '../program.js';
@@ -30,10 +31,12 @@ Examples:
           version: appliance.version,
           architecture: appliance.architecture,
           size: appliance.disk.size,
+          sources: definition.sources.map((source) => sourceText(source)),
           targets: formats,
           ...(provisioner === undefined ? {} : { provisioner: provisioner.id }),
         },
         `${file} is valid: ${appliance.name} ${appliance.version} (${appliance.architecture}, disk of ${formatBytes(appliance.disk.size)}), ` +
+          `from ${definition.sources.map(sourceText).join(', else ')}, ` +
           `targets: ${formats.join(', ') || 'none named, the command chooses'}`,
       );
     });

@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -9,14 +10,20 @@ import {
   type PluginContext,
   type ProvisionJob,
   type Provisioner,
+  type Source,
 } from '@polyvisor/core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createTestContext, type TestContext } from './context.js';
-import { sampleFacts } from './facts.js';
+import { rawImages } from './raw-images.js';
+import { sampleAppliance, sampleSources } from './sample-appliance.js';
 
 export interface ProvisionerSuite {
   /** An appliance that the provisioner can make; only its plain parts are used unless `tools` make a whole disk. */
-  readonly appliance?: Appliance;
+  readonly appliance?: Appliance | (() => Promise<Appliance>);
+  /** Default: raw disks alone. */
+  readonly images?: Images;
+  /** Changes what each job is called with. */
+  readonly job?: Partial<ProvisionJob>;
   /**
    * Prepares a directory with fake tools (see `fakeTool`) that is the whole PATH of the provisioner. With them, each
    * command is made to fail in turn, and the job to be cancelled at each.
@@ -27,15 +34,17 @@ export interface ProvisionerSuite {
 /** Everything that must hold for every provisioner, found out without the real tools. */
 export function describeProvisioner(
   make: (context: PluginContext) => Provisioner,
-  { appliance = sampleAppliance, tools }: ProvisionerSuite = {},
+  { appliance: named = sampleAppliance, images = rawImages, job: changesToAll = {}, tools }: ProvisionerSuite = {},
 ): void {
   describe('the provisioner keeps its contract', () => {
     let directory = '';
     let path = '';
+    let appliance: Appliance;
     beforeEach(async () => {
       directory = await mkdtemp(join(tmpdir(), 'polyvisor-test-'));
       path = join(directory, 'bin');
       for (const name of ['bin', 'work', 'cache', 'logs']) await mkdir(join(directory, name));
+      appliance = typeof named === 'function' ? await named() : named;
     });
     afterEach(() => rm(directory, { recursive: true, force: true }));
 
@@ -49,9 +58,10 @@ export function describeProvisioner(
       offline: false,
       resume: false,
       logDir: join(directory, 'logs'),
-      images: noImages,
+      images,
       emit: () => undefined,
       signal: new AbortController().signal,
+      ...changesToAll,
       ...changes,
     });
 
@@ -61,7 +71,30 @@ export function describeProvisioner(
       expect(provisioner.summary.length).toBeGreaterThan(0);
       expect(provisioner.capabilities.architectures.length).toBeGreaterThan(0);
       expect(provisioner.capabilities.firmware.length).toBeGreaterThan(0);
-      expect(provisioner.capabilities.sources.length).toBeGreaterThan(0);
+      const { sources } = provisioner.capabilities;
+      expect(sources.length).toBeGreaterThan(0);
+      expect(new Set(sources).size).toBe(sources.length);
+    });
+
+    it('takes some source of each kind that it names', () => {
+      const provisioner = make(createTestContext());
+      for (const kind of provisioner.capabilities.sources) {
+        const source = sampleSources[kind];
+        expect(provisioner.refusal?.(source, { ...appliance, source }), kind).toBeUndefined();
+      }
+    });
+
+    it('refuses a source of any other kind, says why, and touches nothing', async () => {
+      const provisioner = make(createTestContext({ path }));
+      for (const source of Object.values(sampleSources) as readonly Source[]) {
+        if (provisioner.capabilities.sources.includes(source.kind)) continue;
+        const job = jobFor({ appliance: { ...appliance, source } });
+        await expect(provisioner.provision(job)).rejects.toSatisfy(
+          (error) => errorKind(error) === 'definition',
+          `a DefinitionError for a source of the kind ${source.kind}`,
+        );
+        expect(await readdir(join(directory, 'work'))).toEqual([]);
+      }
     });
 
     it('says what is missing, and how to get it, on a machine without its tools', async () => {
@@ -93,7 +126,31 @@ export function describeProvisioner(
       expect(context.running()).toEqual([]);
     });
 
+    it('fails for the lack of its tools, and leaves nothing that runs', async () => {
+      const context = createTestContext({ path });
+      await expect(make(context).provision(jobFor())).rejects.toSatisfy(
+        (error) => errorKind(error) === 'environment',
+        'an EnvironmentError, as `context.run` rejects with',
+      );
+      expect(context.running()).toEqual([]);
+    });
+
+    it('discards what is not there', async () => {
+      const { discard } = make(createTestContext());
+      if (discard === undefined) return;
+      const none = new AbortController().signal;
+      for (const workDir of [join(directory, 'work'), join(directory, 'missing')]) {
+        // Where the computer lacks what it takes, there is nothing to discard either.
+        await discard(workDir, none).catch((error: unknown) => expect(errorKind(error)).toBe('environment'));
+      }
+    });
+
     if (tools === undefined) return;
+
+    const emptyWork = async () => {
+      await rm(join(directory, 'work'), { recursive: true });
+      await mkdir(join(directory, 'work'));
+    };
 
     const complete = async (context: TestContext, job: ProvisionJob) => {
       const disk = await make(context).provision(job);
@@ -105,13 +162,16 @@ export function describeProvisioner(
     it('makes a disk, and releases it twice without harm', async () => {
       await tools(path);
       const context = createTestContext({ path });
+      const before = await originalOf(appliance);
       expect(await complete(context, jobFor())).toBeGreaterThan(0);
       expect(context.running()).toEqual([]);
+      expect(await originalOf(appliance)).toEqual(before);
     });
 
     it('cleans up after a failure of each of its commands', async () => {
       await tools(path);
       const count = await complete(createTestContext({ path }), jobFor());
+      await emptyWork();
       for (let failing = 0; failing < count; failing++) {
         const broken = new Error(`command ${failing} fails`);
         const context = createTestContext({
@@ -122,14 +182,16 @@ export function describeProvisioner(
         });
         await expect(make(context).provision(jobFor())).rejects.toThrow();
         expect(context.running()).toEqual([]);
-        await rm(join(directory, 'work'), { recursive: true });
-        await mkdir(join(directory, 'work'));
+        await emptyWork();
       }
+      // What a failed run left in the cache does not stand in the way of the next.
+      await complete(createTestContext({ path }), jobFor());
     }, 120_000);
 
     it('ends at once when it is cancelled during each of its commands', async () => {
       await tools(path);
       const count = await complete(createTestContext({ path }), jobFor());
+      await emptyWork();
       for (let last = 0; last < count; last++) {
         const cancel = new AbortController();
         const reason = new Error('cancelled');
@@ -141,31 +203,21 @@ export function describeProvisioner(
         });
         await expect(make(context).provision(jobFor({ signal: cancel.signal }))).rejects.toBe(reason);
         expect(context.running()).toEqual([]);
-        await rm(join(directory, 'work'), { recursive: true });
-        await mkdir(join(directory, 'work'));
+        await emptyWork();
       }
     }, 120_000);
   });
 }
 
-/** For jobs that start from nothing. */
-const noImages: Images = {
-  open: (path) => Promise.reject(new Error(`this job reads no images, and wants to open ${path}`)),
-  write: (_disk, format) => Promise.reject(new Error(`this job writes no images, and wants to write ${format}`)),
-};
-
-/** A small appliance, for jobs that need one. */
-export const sampleAppliance: Appliance = {
-  ...sampleFacts,
-  hostname: 'sample',
-  disk: { size: 1024 * 1024 * 1024, partitions: [{ label: 'root', filesystem: 'ext4', mount: '/' }] },
-  source: { kind: 'packages', distribution: 'debian', suite: 'bookworm', components: ['main'] },
-  packages: [],
-  kernelArguments: [],
-  locale: 'C.UTF-8',
-  timezone: 'Etc/UTC',
-  files: [],
-  scripts: [],
-  users: [],
-  secrets: [],
-};
+/** Digests of the files that a disk is made from: none of them may change. */
+async function originalOf({ source }: Appliance): Promise<readonly string[]> {
+  if (source.kind !== 'disk') return [];
+  const paths = source.image.locations.filter((location) => location.startsWith('/'));
+  return Promise.all(
+    paths.map(async (path) =>
+      createHash('sha256')
+        .update(await readFile(path))
+        .digest('hex'),
+    ),
+  );
+}

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -19,31 +19,43 @@ const PATIENCE = 10_000;
 export function vboxManage(): string {
   const named = process.env['POLYVISOR_VBOXMANAGE'];
   if (named !== undefined && named !== '') return named;
-  const cached = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'polyvisor/virtualbox/VBoxManage');
+  const cache = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'polyvisor');
   try {
-    accessSync(cached, constants.X_OK);
-    return cached;
+    const recipes = readdirSync(cache).flatMap((name) => /^virtualbox-(\d+)$/.exec(name)?.[1] ?? []);
+    if (recipes.length > 0) return join(cache, `virtualbox-${Math.max(...recipes.map(Number))}`, 'VBoxManage');
   } catch {
-    return 'VBoxManage';
+    // Nobody has made that folder yet.
   }
+  return 'VBoxManage';
 }
 
 /** VirtualBox with settings, media and a service of its own, which nothing else on this machine sees. */
 export interface VirtualBox extends AsyncDisposable {
   /** Empty at first, and removed at the end; for what a test lets it write. */
   readonly directory: string;
+  /** What every command of VirtualBox needs to mean this one. */
+  readonly environment: Readonly<Record<string, string>>;
   /** Runs VBoxManage and returns what it prints; rejects when it fails. */
   manage(...args: readonly string[]): Promise<string>;
 }
 
-/** The service starts with the first command. */
+/**
+ * The service starts with the first command. Machines that are registered here start (`startvm NAME --type headless`) as they
+ * are, with the kernel driver or without.
+ */
 export async function startVirtualBox(): Promise<VirtualBox> {
   const directory = await mkdtemp(join(tmpdir(), 'polyvisor-test-vbox-'));
   const socket = `polyvisor-${randomBytes(6).toString('hex')}`;
   const environment = { VBOX_USER_HOME: join(directory, 'home'), VBOX_IPC_SOCKETID: socket };
+  const run = (args: readonly string[]) => judgeWith(vboxManage(), args, environment);
+  let prepared: Promise<unknown> | undefined;
   return {
     directory,
-    manage: (...args) => judgeWith(vboxManage(), args, environment),
+    environment,
+    manage: async (...args) => {
+      await (prepared ??= run(['setextradata', 'global', 'VBoxInternal/HM/FallbackToIEM', '1']));
+      return run(args);
+    },
     [Symbol.asyncDispose]: async () => {
       await endService(join(SOCKETS, `.vbox-${socket}-ipc`));
       await rm(directory, { recursive: true, force: true });

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Appliance, createIdentity, errorKind, type ProvisionJob } from '@polyvisor/core';
-import { createTestContext, sampleAppliance } from '@polyvisor/testkit';
+import { createTestContext, sampleAppliance, rawImages } from '@polyvisor/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createRootfsProvisioner } from './provisioner.js';
 
@@ -36,8 +36,6 @@ describe.skipIf(!probe.usable)(`a Debian system from packages${probe.usable ? ''
   });
   afterAll(() => rm(directory, { recursive: true, force: true }));
 
-  const unused = () => Promise.reject(new Error('a system of packages reads no images'));
-
   async function build(name: string, changes: Partial<ProvisionJob> = {}): Promise<void> {
     const workDir = join(directory, name);
     await mkdir(workDir);
@@ -51,7 +49,7 @@ describe.skipIf(!probe.usable)(`a Debian system from packages${probe.usable ? ''
       offline: false,
       resume: false,
       logDir: directory,
-      images: { open: unused, write: unused },
+      images: rawImages,
       emit: () => undefined,
       signal: AbortSignal.timeout(LIMIT),
       ...changes,

@@ -29,9 +29,10 @@ import { type AptSource, archiveSources, sourceLine } from './mirror.js';
 import { BOOTSTRAP_LEFTOVERS, mmdebstrapArguments } from './mmdebstrap.js';
 import { type RootfsOptions, rootfsOptions } from './options.js';
 import { explainPackageFailure, notCached } from './package-failure.js';
+import { removeTree } from './remove-tree.js';
 import { needsLocales, packagesOf } from './packages.js';
 import { populateFilesystems } from './populate.js';
-import { Sandbox, unshareArguments } from './sandbox.js';
+import { Sandbox } from './sandbox.js';
 import { logLine, runScript, runScripts } from './scripts.js';
 import { findIsolation, probeTools } from './tools.js';
 import { TreeCache, treeKey } from './tree-cache.js';
@@ -73,11 +74,11 @@ export function createRootfsProvisioner(context: PluginContext): Provisioner {
       job.signal.throwIfAborted();
       return new Build(context, job, options).run();
     },
-    discard: async (workDir, signal) => {
-      await context.run('unshare', [...unshareArguments('user'), 'rm', '-rf', '--one-file-system', workDir], {
-        signal,
-      });
-    },
+    refusal: (source) =>
+      source.kind === 'packages' && source.distribution !== 'debian'
+        ? `the provisioner rootfs knows how to boot debian, not ${source.distribution}`
+        : undefined,
+    discard: (workDir, signal) => removeTree(context, workDir, signal),
   };
 }
 

@@ -15,7 +15,6 @@ export async function generatePlugin(tree, kind, id, extra, more = () => undefin
   if (tree.exists(folder)) throw new Error(`${folder} exists; choose another id or remove it`);
   const core = readJson(tree, 'packages/core/package.json');
   const values = {
-    ...extra,
     id,
     name,
     package: `@polyvisor/${name}`,
@@ -24,7 +23,9 @@ export async function generatePlugin(tree, kind, id, extra, more = () => undefin
     version: core.version,
     node: core.engines.node,
     zod: core.dependencies.zod,
+    machine: false,
     tmpl: '',
+    ...extra,
   };
   generateFiles(tree, join(import.meta.dirname, 'files/plugin'), folder, values);
   generateFiles(tree, join(import.meta.dirname, 'files', kind), folder, values);

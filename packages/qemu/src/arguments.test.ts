@@ -5,7 +5,7 @@ const after = (args: readonly string[], option: string) => args[args.indexOf(opt
 
 describe('probeArguments', () => {
   it('tries the accelerator alone, with the processor that is used later', () => {
-    const args = probeArguments('kvm', '/x');
+    const args = probeArguments('kvm', undefined, '/x');
     expect(after(args, '-accel')).toBe('kvm');
     expect(after(args, '-cpu')).toBe(processor('kvm'));
   });

@@ -1,5 +1,4 @@
-import { connect, type Socket } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
+import type { Readable, Writable } from 'node:stream';
 
 /** What QEMU tells by itself, such as `SHUTDOWN` with its reason. */
 export interface QmpEvent {
@@ -7,8 +6,14 @@ export interface QmpEvent {
   readonly data: Readonly<Record<string, unknown>>;
 }
 
-/** A message longer than this is not one of ours; QEMU's greeting has a few hundred bytes. */
-const LONGEST_MESSAGE = 1024 * 1024;
+export interface QmpListener {
+  onEvent(event: QmpEvent): void;
+  /** A line that is no message, such as what a library prints on its own. */
+  onNoise?(line: string): void;
+}
+
+/** A message longer than this is not one of ours; the longest, QEMU's description of itself, has some 200 kB. */
+const LONGEST_MESSAGE = 4 * 1024 * 1024;
 
 interface Waiting {
   readonly command: string;
@@ -17,62 +22,59 @@ interface Waiting {
 }
 
 /**
- * A connection to QEMU's monitor (QMP): one JSON object a line, each command answered in order.
- * connection = { execute }, close.
+ * QEMU's monitor (QMP) over a pair of pipes: one JSON object a line, each command answered in order.
+ * connection = { execute }, end of QEMU. Borrows the pipes.
  */
-export class QmpClient implements Disposable {
-  readonly #socket: Socket;
-  readonly #onEvent: (event: QmpEvent) => void;
+export class QmpClient {
+  readonly #output: Writable;
+  readonly #listener: QmpListener;
   readonly #waiting: Waiting[] = [];
   /** Settles when QEMU has said its last. */
   readonly closed: Promise<void>;
   #buffer = '';
+  #broken: Error | undefined;
 
-  private constructor(socket: Socket, onEvent: (event: QmpEvent) => void) {
-    this.#socket = socket;
-    this.#onEvent = onEvent;
-    socket.setEncoding('utf8');
-    socket.on('data', (text: string) => this.#receive(text));
-    socket.on('error', (error) => this.#fail(error));
+  constructor(input: Readable, output: Writable, listener: QmpListener) {
+    this.#output = output;
+    this.#listener = listener;
+    input.setEncoding('utf8');
+    input.on('data', (text: string) => this.#receive(text));
+    output.on('error', (error) => this.#fail(error));
     this.closed = new Promise((resolve) => {
-      socket.on('close', () => {
+      const end = () => {
         this.#fail(new Error('the connection to QEMU ended'));
         resolve();
-      });
+      };
+      input.once('close', end);
+      input.once('end', end);
+      input.once('error', end);
     });
   }
 
-  /** Tries until QEMU listens on its socket, or the signal fires. */
-  static async connect(path: string, onEvent: (event: QmpEvent) => void, signal: AbortSignal): Promise<QmpClient> {
-    for (;;) {
-      signal.throwIfAborted();
-      const socket = await tryToConnect(path);
-      if (socket !== undefined) {
-        const client = new QmpClient(socket, onEvent);
-        await client.execute('qmp_capabilities');
-        return client;
-      }
-      await delay(20, undefined, { signal });
-    }
+  /** Whether QEMU still answers. */
+  get open(): boolean {
+    return this.#broken === undefined;
   }
 
   async execute(command: string, args?: Readonly<Record<string, unknown>>): Promise<unknown> {
-    if (this.#socket.destroyed) throw new Error(`QMP ${command}: the connection to QEMU ended`);
+    if (this.#broken !== undefined) throw new Error(`QMP ${command}: ${this.#broken.message}`);
     return new Promise((resolve, reject) => {
       this.#waiting.push({ command, resolve, reject });
-      this.#socket.write(
-        `${JSON.stringify(args === undefined ? { execute: command } : { execute: command, arguments: args })}\n`,
+      this.#output.write(
+        `${JSON.stringify({ execute: command, ...(args === undefined ? {} : { arguments: args }) })}\n`,
       );
     });
   }
 
-  [Symbol.dispose](): void {
-    this.#socket.destroy();
+  /** A command of the monitor for people, for the few things that QMP has no word for. */
+  async executeHuman(commandLine: string): Promise<string> {
+    return String(await this.execute('human-monitor-command', { 'command-line': commandLine }));
   }
 
   #receive(text: string): void {
+    if (this.#broken !== undefined) return;
     this.#buffer += text;
-    if (this.#buffer.length > LONGEST_MESSAGE) return void this.#socket.destroy(new Error('QMP message too long'));
+    if (this.#buffer.length > LONGEST_MESSAGE) return this.#fail(new Error('a message of QEMU is too long'));
     const lines = this.#buffer.split('\n');
     this.#buffer = lines.pop() ?? '';
     for (const line of lines) {
@@ -81,14 +83,10 @@ export class QmpClient implements Disposable {
   }
 
   #dispatch(line: string): void {
-    let message: Record<string, unknown>;
-    try {
-      message = JSON.parse(line) as Record<string, unknown>;
-    } catch {
-      return void this.#socket.destroy(new Error('QMP message is not JSON'));
-    }
+    const message = parseMessage(line);
+    if (message === undefined) return this.#listener.onNoise?.(line);
     if (typeof message['event'] === 'string') {
-      this.#onEvent({ event: message['event'], data: (message['data'] ?? {}) as Record<string, unknown> });
+      this.#listener.onEvent({ event: message['event'], data: (message['data'] ?? {}) as Record<string, unknown> });
     } else if ('return' in message) {
       this.#waiting.shift()?.resolve(message['return']);
     } else if ('error' in message) {
@@ -100,17 +98,18 @@ export class QmpClient implements Disposable {
   }
 
   #fail(error: Error): void {
-    for (const waiting of this.#waiting.splice(0)) waiting.reject(error);
+    this.#broken ??= error;
+    this.#buffer = '';
+    for (const waiting of this.#waiting.splice(0))
+      waiting.reject(new Error(`QMP ${waiting.command}: ${error.message}`));
   }
 }
 
-async function tryToConnect(path: string): Promise<Socket | undefined> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once('connect', () => {
-      socket.removeAllListeners('error');
-      resolve(socket);
-    });
-    socket.once('error', () => resolve(undefined));
-  });
+function parseMessage(line: string): Record<string, unknown> | undefined {
+  try {
+    const message: unknown = JSON.parse(line);
+    return typeof message === 'object' && message !== null ? (message as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
 }

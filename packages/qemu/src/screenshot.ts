@@ -1,4 +1,7 @@
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { crc32, deflateSync } from 'node:zlib';
+import type { QmpClient } from './qmp.js';
 
 /** Largest picture accepted from QEMU, in pixels; a VGA screen has 64 million at most. */
 const MOST_PIXELS = 64 * 2 ** 20;
@@ -38,4 +41,17 @@ function chunk(type: string, data: Buffer): Buffer {
   body.copy(framed, 4);
   framed.writeUInt32BE(crc32(body), body.length + 4);
   return framed;
+}
+
+let taken = 0;
+
+/** The screen of a machine as PNG. `workDir` is for the dump, which is removed. */
+export async function takeScreenshot(monitor: QmpClient, workDir: string): Promise<Buffer> {
+  const dump = join(workDir, `screen-${++taken}.ppm`);
+  try {
+    await monitor.execute('screendump', { filename: dump });
+    return ppmToPng(await readFile(dump));
+  } finally {
+    await rm(dump, { force: true });
+  }
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { BUS_NAMES, machineArguments, type MachineDescription } from './arguments.js';
+import { BUS_NAMES } from '@polyvisor/qemu';
+import { machineArguments, type MachineDescription } from './arguments.js';
 
 const machine: MachineDescription = {
   node: { driver: 'qcow2', file: { driver: 'file', filename: '/tmp/a,b.qcow2' } },
@@ -8,7 +9,7 @@ const machine: MachineDescription = {
   firmware: 'bios',
   cpus: 2,
   memory: 512 * 2 ** 20,
-  qmpSocket: 'qmp.sock',
+  consoleLog: '/tmp/console,1.log',
 };
 
 const after = (args: readonly string[], option: string) =>
@@ -27,7 +28,7 @@ describe('machineArguments', () => {
       device?.includes('drive=disk'),
     );
     expect(devices).toHaveLength(1);
-    expect(devices[0]).toContain('bootindex=0');
+    expect(devices[0]).toContain('bootindex=1');
   });
 
   it('gives a guest no way out', () => {

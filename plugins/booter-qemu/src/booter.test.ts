@@ -129,7 +129,7 @@ describe.runIf(tested)('booter-qemu', { timeout: 60_000 }, () => {
     const path = await image('Starting...\r\n\x1b[1;32mguest\x1b[0m login: ', 'halt');
     const report = await boot(path, raw(path));
     expect(report.matched).toBe('guest login:');
-    expect(report.acceleration).toBe('tcg (kvm: failed to initialize kvm: Permission denied)');
+    expect(report.acceleration).toContain('tcg (kvm: failed to initialize kvm: Permission denied');
     expect(report.duration).toBeGreaterThan(0);
     expect(await readFile(join(root, 'console.log'), 'latin1')).toContain('Starting...');
   });

@@ -5,14 +5,19 @@ import {
   type BootJob,
   type BootReport,
   type PluginContext,
-  type Probe,
 } from '@polyvisor/core';
-import { type Acceleration, findUefi, prepareUefi, probeAcceleration, QEMU } from '@polyvisor/qemu';
-import { BUS_NAMES, machineArguments, type Bus } from './arguments.js';
+import {
+  type Bus,
+  BUS_NAMES,
+  findUefi,
+  prepareUefi,
+  probeAcceleration,
+  probeQemu,
+  QEMU,
+  type QemuAcceleration,
+} from '@polyvisor/qemu';
+import { machineArguments } from './arguments.js';
 import { Machine, RESTARTS_ALLOWED, type Outcome } from './machine.js';
-
-/** How much longer a guest takes without hardware acceleration, at most. */
-const EMULATION_FACTOR = 8;
 
 /** Lines of the console that an error shows. */
 const TAIL = 12;
@@ -20,15 +25,13 @@ const TAIL = 12;
 /** How often the last line of the console is reported as what the boot waits for, in milliseconds. */
 const REPORT_INTERVAL = 1000;
 
-const QMP_SOCKET = 'qmp.sock';
-
 /** Boots images with `qemu-system-x86_64`: every write goes to an overlay that is gone when QEMU ends. */
 export function createQemuBooter(context: PluginContext): Booter {
-  let acceleration: Promise<Acceleration> | undefined;
+  let acceleration: Promise<QemuAcceleration> | undefined;
   let told = false;
   // Asked once: the answer does not change while the process lives. A cancelled probe is no answer.
-  const accelerate = (signal: AbortSignal): Promise<Acceleration> => {
-    acceleration ??= probeAcceleration(context, signal).catch((error: unknown) => {
+  const accelerate = (signal: AbortSignal): Promise<QemuAcceleration> => {
+    acceleration ??= probeAcceleration(context, {}, signal).catch((error: unknown) => {
       acceleration = undefined;
       throw error;
     });
@@ -43,7 +46,8 @@ export function createQemuBooter(context: PluginContext): Booter {
       firmware: findUefi() === undefined ? ['bios'] : ['bios', 'uefi'],
       buses: BUS_NAMES,
     },
-    probe: (signal) => probe(context, accelerate, signal),
+    probe: (signal) =>
+      probeQemu(context, { otherwise: 'build without the boot check', acceleration: accelerate }, signal),
     boot: async (job) => {
       const found = await accelerate(job.signal);
       if (found.accelerator === 'tcg' && !told) {
@@ -57,40 +61,9 @@ export function createQemuBooter(context: PluginContext): Booter {
   };
 }
 
-async function probe(
-  context: PluginContext,
-  accelerate: (signal: AbortSignal) => Promise<Acceleration>,
-  signal: AbortSignal,
-): Promise<Probe> {
-  let version: string;
-  try {
-    const { stdout } = await context.run(QEMU, ['--version'], { signal, timeout: 10_000 });
-    version = /version (\S+)/.exec(stdout)?.[1] ?? 'unknown';
-  } catch (error) {
-    signal.throwIfAborted();
-    return {
-      usable: false,
-      reason: `${QEMU} does not run: ${error instanceof Error ? error.message : String(error)}`,
-      hint: 'install QEMU (Debian: `apt-get install qemu-system-x86 ovmf`), or build without the boot check',
-      debianPackages: ['qemu-system-x86', 'ovmf'],
-    };
-  }
-  const uefi = findUefi();
-  return {
-    usable: true,
-    version,
-    notes: [
-      `acceleration: ${(await accelerate(signal)).description}`,
-      uefi === undefined
-        ? 'UEFI: no firmware found; install OVMF (Debian: `apt-get install ovmf`)'
-        : `UEFI: ${uefi.code}`,
-    ],
-  };
-}
-
 async function boot(
   context: PluginContext,
-  { accelerator, description }: Acceleration,
+  { accelerator, description, slowdown }: QemuAcceleration,
   job: BootJob,
 ): Promise<BootReport> {
   job.signal.throwIfAborted();
@@ -105,7 +78,7 @@ async function boot(
   }
   const bus = knownBus(job.bus);
   const uefi = job.firmware === 'uefi' ? await prepareUefi(job.workDir) : undefined;
-  const timeout = accelerator === 'tcg' ? job.timeout * EMULATION_FACTOR : job.timeout;
+  const timeout = job.timeout * slowdown;
   const args = machineArguments({
     node: job.node,
     bus,
@@ -114,11 +87,11 @@ async function boot(
     uefi,
     cpus: job.cpus,
     memory: job.memory,
-    qmpSocket: QMP_SOCKET,
+    consoleLog: job.consoleLog,
   });
   context.log.debug(`${QEMU} ${args.join(' ')}`);
   const started = performance.now();
-  const files = { workDir: job.workDir, qmpSocket: QMP_SOCKET, consoleLog: job.consoleLog };
+  const files = { workDir: job.workDir, consoleLog: job.consoleLog };
   await using machine = await Machine.start(context, args, files, job.signal);
   let reported: string | undefined;
   const reporter = setInterval(() => {

@@ -8,18 +8,16 @@ import { Machine } from './machine.js';
 
 /** Speaks QMP as QEMU does, and then says that it stopped the guest with the status in its argument. */
 const FAKE_QEMU = `
-const [, status] = process.argv;
-require('node:net').createServer((socket) => {
-  const say = (message) => socket.write(JSON.stringify(message) + '\\n');
-  say({ QMP: { version: {}, capabilities: [] } });
-  socket.on('data', (text) => {
-    const { execute } = JSON.parse(text);
-    say({ return: execute === 'query-status' ? { status, running: false } : {} });
-    if (execute === 'qmp_capabilities') say({ event: 'STOP', timestamp: {} });
-  });
-}).listen('qmp.sock');
+const [, status, log] = process.argv;
+const say = (message) => console.log(JSON.stringify(message));
+say({ QMP: { version: {}, capabilities: [] } });
+require('node:readline').createInterface({ input: process.stdin }).on('line', (line) => {
+  const { execute } = JSON.parse(line);
+  say({ return: execute === 'query-status' ? { status, running: false } : {} });
+  if (execute === 'cont') say({ event: 'STOP', timestamp: {} });
+});
 console.error('KVM internal error. Suberror: 1');
-setTimeout(() => console.log('guest login:'), 500);
+setTimeout(() => require('node:fs').appendFileSync(log, 'guest login:\\n'), 500);
 `;
 
 describe('Machine', () => {
@@ -35,11 +33,12 @@ describe('Machine', () => {
 
   async function start(status: string): Promise<Machine> {
     const context = createTestContext();
+    const files = { workDir: root, consoleLog: join(root, 'console.log') };
     const fake: PluginContext = {
       ...context,
-      start: (_command, _args, options) => context.start(process.execPath, ['-e', FAKE_QEMU, status], options),
+      start: (_command, _args, options) =>
+        context.start(process.execPath, ['-e', FAKE_QEMU, status, files.consoleLog], options),
     };
-    const files = { workDir: root, qmpSocket: 'qmp.sock', consoleLog: join(root, 'console.log') };
     return Machine.start(fake, [], files, new AbortController().signal);
   }
 

@@ -1,10 +1,7 @@
-import { createWriteStream } from 'node:fs';
-import { open, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { finished } from 'node:stream/promises';
-import type { PluginContext, RunningCommand } from '@polyvisor/core';
-import { ConsoleText } from '@polyvisor/machine';
-import { ppmToPng, QEMU, QmpClient, type QmpEvent } from '@polyvisor/qemu';
+import { writeFile } from 'node:fs/promises';
+import type { PluginContext } from '@polyvisor/core';
+import { type ConsoleText, SerialConsole } from '@polyvisor/machine';
+import { QEMU, type QemuExit, type QemuHalt, QemuProcess, takeScreenshot } from '@polyvisor/qemu';
 import { findDeadEnd } from './dead-ends.js';
 
 /** How a boot ended. */
@@ -12,8 +9,8 @@ export type Outcome =
   | { readonly kind: 'matched'; readonly line: string }
   | { readonly kind: 'stuck'; readonly reason: string }
   | { readonly kind: 'restarting' }
-  /** QEMU gave up on the guest without ending: `internal-error` or `io-error`. */
-  | { readonly kind: 'halted'; readonly status: string; readonly words: string }
+  /** QEMU gave up on the guest without ending. */
+  | { readonly kind: 'halted'; readonly status: QemuHalt['status']; readonly words: string }
   | { readonly kind: 'ended'; readonly reason: string }
   | { readonly kind: 'died'; readonly words: string; readonly status: string }
   | { readonly kind: 'timeout' };
@@ -21,54 +18,29 @@ export type Outcome =
 /** Restarts that are no loop: firmware and boot loaders restart once to make their settings take effect. */
 export const RESTARTS_ALLOWED = 3;
 
-/** Output of QEMU itself that is kept, in characters. */
-const WORDS_KEPT = 4096;
+/** How often the console is read, in milliseconds. */
+const POLL_INTERVAL = 50;
 
 /** Time for a monitor command, in milliseconds. A guest that hangs does not stop the monitor. */
 const MONITOR_LIMIT = 5000;
 
 export interface MachineFiles {
   readonly workDir: string;
-  /** Name within `workDir`. */
-  readonly qmpSocket: string;
   readonly consoleLog: string;
 }
 
 /** A QEMU that runs, with its console and its monitor. Disposing ends it. */
 export class Machine implements AsyncDisposable {
-  readonly console = new ConsoleText();
-  readonly #command: RunningCommand;
+  readonly #qemu: QemuProcess;
   readonly #files: MachineFiles;
-  readonly #closed = new AbortController();
-  readonly #logged: Promise<void>;
-  readonly #qmp: Promise<QmpClient | undefined>;
-  #words = '';
-  #restarts = 0;
-  #shutdownReason: string | undefined;
-  #haltedBy: string | undefined;
-  #changed: () => void = () => {};
+  readonly #console: SerialConsole;
+  #halt: QemuHalt | undefined;
 
-  private constructor(command: RunningCommand, files: MachineFiles, directory: string) {
-    this.#command = command;
+  private constructor(qemu: QemuProcess, files: MachineFiles) {
+    this.#qemu = qemu;
     this.#files = files;
-    const log = createWriteStream(files.consoleLog);
-    this.#logged = finished(log).catch(() => {});
-    command.stdin.on('error', () => {});
-    command.stdout.on('data', (bytes: Buffer) => {
-      log.write(bytes);
-      if (this.console.push(bytes)) this.#changed();
-    });
-    command.stdout.on('close', () => log.end());
-    command.stdout.on('error', () => log.end());
-    command.stderr.on('data', (bytes: Buffer) => {
-      this.#words = (this.#words + bytes.toString()).slice(-WORDS_KEPT);
-    });
-    this.#qmp = QmpClient.connect(
-      join(directory, files.qmpSocket),
-      (event) => this.#onEvent(event),
-      this.#closed.signal,
-    ).catch(() => undefined);
-    void command.exited.then(() => this.#closed.abort());
+    this.#console = new SerialConsole(files.consoleLog);
+    void qemu.halted.then((halt) => (this.#halt = halt));
   }
 
   static async start(
@@ -77,78 +49,63 @@ export class Machine implements AsyncDisposable {
     files: MachineFiles,
     signal: AbortSignal,
   ): Promise<Machine> {
-    // The socket is reached through the open directory, since a socket's address holds 107 bytes only.
-    const directory = await open(files.workDir, 'r');
-    try {
-      const command = context.start(QEMU, args, { cwd: files.workDir, env: { TMPDIR: files.workDir }, signal });
-      const machine = new Machine(command, files, `/proc/self/fd/${directory.fd}`);
-      await Promise.race([machine.#qmp, command.exited]);
-      return machine;
-    } finally {
-      await directory.close();
-    }
+    // What another boot left there is not this guest's.
+    await writeFile(files.consoleLog, '');
+    const qemu = QemuProcess.launch(context, { program: QEMU, args, workDir: files.workDir, signal });
+    const machine = new Machine(qemu, files);
+    // One that ended instead is told by `outcome`.
+    if (await qemu.ready()) await qemu.monitor.execute('cont').catch(() => undefined);
+    return machine;
+  }
+
+  get console(): ConsoleText {
+    return this.#console.text;
   }
 
   /** Waits until the console shows `expect`, or until it is certain that it never will. `timeout` is in milliseconds. */
   async outcome(expect: RegExp, timeout: number, signal: AbortSignal): Promise<Outcome> {
-    let timer: NodeJS.Timeout | undefined;
-    let onAbort: (() => void) | undefined;
-    const watched = new Promise<Outcome>((resolve, reject) => {
-      onAbort = () => reject(signal.reason as Error);
-      signal.addEventListener('abort', onAbort, { once: true });
-      this.#changed = () => {
-        const outcome = this.#look(expect);
-        if (outcome !== undefined) resolve(outcome);
-      };
-      timer = setTimeout(() => resolve({ kind: 'timeout' }), timeout);
-      void this.#command.exited.then(async ({ exitCode, signal: killed }) => {
-        await this.#lastBytes();
-        resolve(this.#look(expect) ?? this.#ended(killed === null ? `exit code ${exitCode}` : killed));
-      });
-      if (signal.aborted) onAbort();
-      this.#changed();
-    });
+    let exit: QemuExit | undefined;
+    let late = false;
+    let wake = (): void => undefined;
+    const news = () => wake();
+    void this.#qemu.exited.then((how) => ((exit = how), news()));
+    void this.#qemu.halted.then(news);
+    this.#qemu.onRestart = news;
+    const limit = setTimeout(() => ((late = true), news()), timeout);
+    signal.addEventListener('abort', news, { once: true });
     try {
-      return await watched;
+      for (;;) {
+        signal.throwIfAborted();
+        const seen = { exit, late };
+        await this.#console.poll();
+        const outcome = this.#look(expect) ?? (seen.exit === undefined ? undefined : ended(seen.exit));
+        if (outcome !== undefined) return outcome;
+        if (seen.late) return { kind: 'timeout' };
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, POLL_INTERVAL);
+          wake = () => (clearTimeout(timer), resolve());
+          if (exit !== seen.exit || late !== seen.late || signal.aborted) wake();
+        });
+      }
     } finally {
-      clearTimeout(timer);
-      if (onAbort !== undefined) signal.removeEventListener('abort', onAbort);
-      this.#changed = () => {};
+      clearTimeout(limit);
+      signal.removeEventListener('abort', news);
+      this.#qemu.onRestart = () => undefined;
     }
   }
 
   /** Writes the screen's contents as PNG. Returns false when the machine cannot tell any more. */
   async screenshot(path: string): Promise<boolean> {
-    const dump = join(this.#files.workDir, 'screen.ppm');
     const take = async (): Promise<boolean> => {
-      const qmp = await this.#qmp;
-      if (qmp === undefined) return false;
-      await qmp.execute('screendump', { filename: dump });
-      await writeFile(path, ppmToPng(await readFile(dump)));
+      await writeFile(path, await takeScreenshot(this.#qemu.monitor, this.#files.workDir));
       return true;
     };
     const limit = new Promise<boolean>((resolve) => setTimeout(() => resolve(false), MONITOR_LIMIT).unref());
-    try {
-      return await Promise.race([take(), limit]);
-    } catch {
-      return false;
-    } finally {
-      await rm(dump, { force: true });
-    }
+    return Promise.race([take().catch(() => false), limit]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closed.abort();
-    // Nothing that the guest could still write is of use, so there is no reason to be gentle.
-    await this.#command.stop(0);
-    (await this.#qmp)?.[Symbol.dispose]();
-    await this.#lastBytes();
-  }
-
-  /** What QEMU wrote before it ended may still be on its way. */
-  async #lastBytes(): Promise<void> {
-    const drained = Promise.all([this.#logged, this.#qmp.then((qmp) => qmp?.closed)]);
-    await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, 500))]);
+    await this.#qemu.stop();
   }
 
   #look(expect: RegExp): Outcome | undefined {
@@ -156,32 +113,12 @@ export class Machine implements AsyncDisposable {
     if (line !== undefined) return { kind: 'matched', line };
     const reason = findDeadEnd(this.console);
     if (reason !== undefined) return { kind: 'stuck', reason };
-    if (this.#haltedBy !== undefined) return { kind: 'halted', status: this.#haltedBy, words: this.#words.trim() };
-    return this.#restarts > RESTARTS_ALLOWED ? { kind: 'restarting' } : undefined;
+    if (this.#halt !== undefined) return { kind: 'halted', ...this.#halt };
+    return this.#qemu.restarts > RESTARTS_ALLOWED ? { kind: 'restarting' } : undefined;
   }
+}
 
-  #ended(status: string): Outcome {
-    if (this.#shutdownReason === undefined || this.#shutdownReason.startsWith('host-')) {
-      return { kind: 'died', words: this.#words.trim(), status };
-    }
-    return { kind: 'ended', reason: this.#shutdownReason };
-  }
-
-  #onEvent({ event, data }: QmpEvent): void {
-    if (event === 'SHUTDOWN') this.#shutdownReason = String(data['reason']);
-    if (event === 'STOP') void this.#askWhyHalted();
-    if (event === 'RESET' && data['guest'] === true) {
-      this.#restarts++;
-      this.#changed();
-    }
-  }
-
-  /** A guest is also stopped on its way to being switched off, which is told by other means. */
-  async #askWhyHalted(): Promise<void> {
-    const answer = await this.#qmp.then((qmp) => qmp?.execute('query-status')).catch(() => undefined);
-    const status = (answer as { readonly status?: unknown } | undefined)?.status;
-    if (status !== 'internal-error' && status !== 'io-error') return;
-    this.#haltedBy = status;
-    this.#changed();
-  }
+function ended({ shutdown, status, words }: QemuExit): Outcome {
+  if (shutdown === undefined || shutdown.startsWith('host-')) return { kind: 'died', words, status };
+  return { kind: 'ended', reason: shutdown };
 }

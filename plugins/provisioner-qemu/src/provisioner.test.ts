@@ -1,0 +1,4 @@
+import { describeProvisioner } from '@polyvisor/testkit';
+import { createQemuProvisioner } from './provisioner.js';
+
+describeProvisioner(createQemuProvisioner);

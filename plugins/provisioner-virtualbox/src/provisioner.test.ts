@@ -1,0 +1,4 @@
+import { describeProvisioner } from '@polyvisor/testkit';
+import { createVirtualboxProvisioner } from './provisioner.js';
+
+describeProvisioner(createVirtualboxProvisioner);

@@ -234,7 +234,7 @@ describe('--on-error', () => {
       ['[C/k/s]', 'k\r'],
     );
     expect(output).toContain('heard hello');
-    expect(output).toContain('polyvisor clean --kept');
+    expect(output).toContain('clean --kept');
     expect(await readdir(join(folder, 'work'))).toHaveLength(1);
   });
 

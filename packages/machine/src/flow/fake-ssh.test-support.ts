@@ -50,6 +50,7 @@ export async function makeGuestRoot(directory: string): Promise<void> {
   await writeFile(join(directory, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n');
   await writeFile(join(directory, 'etc/group'), 'root:x:0:\n');
   await writeFile(join(directory, 'etc/hostname'), 'unnamed\n');
+  await writeFile(join(directory, 'etc/os-release'), 'PRETTY_NAME="A guest of the tests"\n');
   await writeFile(
     join(directory, 'var/lib/dpkg/status'),
     'Package: greeting\nStatus: install ok installed\nMaintainer: nobody\nArchitecture: all\nVersion: 1.2\nDescription: says hello\n\n',
@@ -94,12 +95,14 @@ export async function startFakeSsh(options: FakeSshOptions): Promise<FakeSsh> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const kill = () => {
-    for (const child of children)
+    for (const { pid } of children) {
+      if (pid === undefined) continue; // it never started, and 0 would be our own group
       try {
-        process.kill(-(child.pid ?? 0), 'SIGKILL');
+        process.kill(-pid, 'SIGKILL');
       } catch {
         // it has ended
       }
+    }
     for (const client of clients) client.end();
   };
   return {

@@ -1,5 +1,5 @@
 import { EnvironmentError, type ExternalFile, FormatError, type PolyvisorError } from '@polyvisor/core';
-import { localPath } from './locations.js';
+import { localPath, withoutSecrets } from './locations.js';
 import type { Checksum } from './checksum.js';
 
 /** Why a location does not have the file. */
@@ -36,7 +36,7 @@ export function offlineMissing(file: ExternalFile, refusals: readonly Refusal[])
       hint:
         remote.length === 0
           ? 'put the file where the definition looks for it'
-          : `build once without --offline, or fetch it from ${remote[0]} and add its path to the locations`,
+          : `build once without --offline, or fetch it from ${withoutSecrets(remote[0] ?? '')} and add its path to the locations`,
     },
   );
 }

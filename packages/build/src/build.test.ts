@@ -186,7 +186,6 @@ describe('build', () => {
       workRoot: join(root, 'work'),
       force: false,
       offline: false,
-      resume: false,
       images: { open: () => Promise.reject(new Error('none')), write: () => Promise.reject(new Error('none')) },
       verify: true,
       epoch: 1_700_000_000,

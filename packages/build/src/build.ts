@@ -169,7 +169,6 @@ async function provision(
       workDir: ownDir,
       cacheDir: resolve(options.cacheDir),
       offline: options.offline,
-      resume: options.resume,
       logDir,
       images: options.images,
       emit,

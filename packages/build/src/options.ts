@@ -47,8 +47,6 @@ export interface BuildOptions {
   readonly force: boolean;
   /** Use only what the cache has. */
   readonly offline: boolean;
-  /** Go on from the last stage that an earlier build with equal inputs finished. */
-  readonly resume: boolean;
   /** Every format of the loaded plugins, for provisioners that start from an image. */
   readonly images: Images;
   /** Read every artefact back and compare it with the disk. */

@@ -1,5 +1,5 @@
 import type { DiskConverter, DiskSource, ImageFile } from '@polyvisor/core';
-import { openImage } from './image.js';
+import { openImage, owningDisk } from './image.js';
 import { expander, locate, openBytes, STDIN } from './image-input.js';
 import type { ImageOptions } from './image-options.js';
 import type { Session } from './session.js';
@@ -54,11 +54,5 @@ export async function openDisk(
   if (!further || path === STDIN)
     return (await converter.open(file, { expand: expander(session, path, options) })).disk;
   const { from = [converter.id] } = options;
-  const image = await openImage(session, path, { ...options, from });
-  return {
-    size: image.disk.size,
-    extents: (signal) => image.disk.extents(signal),
-    read: (into, offset) => image.disk.read(into, offset),
-    [Symbol.asyncDispose]: () => image[Symbol.asyncDispose](),
-  };
+  return owningDisk(await openImage(session, path, { ...options, from }));
 }

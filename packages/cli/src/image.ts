@@ -53,6 +53,17 @@ export async function openImage(session: Session, path: string, options: ImageOp
   }
 }
 
+/** The disk of an image as one that owns it: disposing the disk closes the image and its parents. */
+export function owningDisk(image: Image): DiskSource {
+  const { disk } = image;
+  return {
+    size: disk.size,
+    extents: (signal) => disk.extents(signal),
+    read: (into, offset) => disk.read(into, offset),
+    [Symbol.asyncDispose]: () => image[Symbol.asyncDispose](),
+  };
+}
+
 /** Several images, the disks of one machine, opened in their order. With one, all options are about it. */
 export async function openImages(
   session: Session,

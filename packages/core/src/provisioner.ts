@@ -45,23 +45,11 @@ export interface ProvisionJob {
   readonly cacheDir: string;
   /** Use only what the cache has; never the network. */
   readonly offline: boolean;
-  /** Go on from the last stage that an earlier run with equal inputs finished, where the cache has it. */
-  readonly resume: boolean;
   /** Logs and pictures of what went wrong go here; exists, and outlives a failure. */
   readonly logDir: string;
   readonly images: Images;
-  /** Called after a failure while what the job made is still there, which is removed once the promise settles. */
-  readonly onFailure?: (error: unknown, scene: FailureScene) => Promise<void>;
   readonly emit: Emit;
   readonly signal: AbortSignal;
-}
-
-/** What a person can still look at after a failure. */
-export interface FailureScene {
-  /** Argument list of a command that logs in to the guest; absent while nothing can log in. */
-  readonly login?: readonly string[];
-  /** Files that are worth keeping: disks, logs, pictures. */
-  readonly files: readonly string[];
 }
 
 /** The disk that a provisioner made. Disposing it releases all that was made on the way. */
@@ -79,14 +67,12 @@ export interface Provisioner {
   readonly capabilities: ProvisionerCapabilities;
   readonly options: z.ZodType;
   probe(signal: AbortSignal): Promise<Probe>;
-  /** Why it cannot start from this source, although it can from some of this kind; absent: it can from all of them. */
-  refusal?(source: Source, appliance: Appliance): string | undefined;
   /** Bytes of `workDir` that the job needs at most, for the preflight. */
   estimate(appliance: Appliance): Promise<number>;
   provision(job: ProvisionJob): Promise<ProvisionedDisk>;
   /**
-   * Ends and removes what a run that was killed left behind outside of its `workDir`, or in it where the user alone cannot:
-   * machines that still run, registrations, files of subordinate ids. Called before the directory is removed; may find nothing.
+   * Removes what a run that was killed left in its `workDir` and the user alone cannot, such as files of subordinate ids.
+   * Asked for only when removing it in the usual way fails.
    */
   discard?(workDir: string, signal: AbortSignal): Promise<void>;
 }

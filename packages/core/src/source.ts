@@ -72,7 +72,7 @@ export type InstallerMedium =
 export interface Typing {
   /** From power-on to the first key, in milliseconds. */
   readonly wait: number;
-  /** In keystroke notation (docs/keystrokes.md); may name build values, see `AnswerFile`. */
+  /** In keystroke notation; may name build values, see `AnswerFile`. */
   readonly command: readonly string[];
   /** Keyboard layout of the guest at that time, such as `us` or `de`. */
   readonly layout: string;

@@ -76,7 +76,7 @@ export interface Machine extends AsyncDisposable {
   screenshot(signal: AbortSignal): Promise<Uint8Array>;
 }
 
-/** What a hypervisor's machines can do; plain data, tested by the testkit. */
+/** What a hypervisor's machines can do, as plain data. */
 export interface HypervisorCapabilities {
   readonly starts: readonly Start['kind'][];
   /** Id of the format of its disks: `raw`, `vdi`, … */

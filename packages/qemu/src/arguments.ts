@@ -1,3 +1,4 @@
+/** What runs the guest's code, as QEMU names it. */
 export type Accelerator = 'kvm' | 'tcg';
 
 /** Firmware files of a UEFI machine. `variables` is a copy that the guest may write to. */
@@ -28,6 +29,7 @@ export function processor(accelerator: Accelerator): string {
   return accelerator === 'kvm' ? 'host' : 'max';
 }
 
+/** The two flash chips of a UEFI machine; none for BIOS. */
 export function uefiArguments(uefi: UefiFiles | undefined): string[] {
   if (uefi === undefined) return [];
   return [

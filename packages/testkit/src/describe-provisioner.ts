@@ -47,7 +47,6 @@ export function describeProvisioner(
       workDir: join(directory, 'work'),
       cacheDir: join(directory, 'cache'),
       offline: false,
-      resume: false,
       logDir: join(directory, 'logs'),
       images: noImages,
       emit: () => undefined,

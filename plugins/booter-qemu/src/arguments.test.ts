@@ -1,3 +1,4 @@
+import { probeArguments } from '@polyvisor/qemu';
 import { describe, expect, it } from 'vitest';
 import { BUS_NAMES, machineArguments, type MachineDescription } from './arguments.js';
 
@@ -47,5 +48,13 @@ describe('machineArguments', () => {
   it('translates on several threads where there is no acceleration', () => {
     expect(after(machineArguments(machine), '-accel')).toEqual(['tcg,thread=multi']);
     expect(after(machineArguments({ ...machine, accelerator: 'kvm' }), '-cpu')).toEqual(['host']);
+  });
+});
+
+describe('probeArguments', () => {
+  it('tries the accelerator alone, with the processor that is used later', () => {
+    const args = probeArguments('kvm', '/x');
+    expect(after(args, '-accel')).toEqual(['kvm']);
+    expect(after(args, '-cpu')).toEqual(after(machineArguments({ ...machine, accelerator: 'kvm' }), '-cpu'));
   });
 });

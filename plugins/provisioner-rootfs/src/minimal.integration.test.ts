@@ -49,7 +49,6 @@ describe.skipIf(!probe.usable)(`a Debian system from packages${probe.usable ? ''
       workDir,
       cacheDir: join(directory, 'cache'),
       offline: false,
-      resume: false,
       logDir: directory,
       images: { open: unused, write: unused },
       emit: () => undefined,

@@ -92,7 +92,6 @@ Examples:
         workRoot: options.workDir === undefined ? workRoot(io.env) : at(options.workDir),
         force: options.force === true,
         offline: options.offline === true,
-        resume: false,
         images: sessionImages(run),
         verify: options.verify === true,
         epoch,
